@@ -1,0 +1,80 @@
+# Needs Go, Node with npm, and git. All other tools are built into .tools/, each at the version named here.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: demo build test check check-go check-policies bench conformance fuzz clean
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# The race detector needs a C compiler; go says 0 here where there is none.
+RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+FUZZTIME ?= 5m
+BENCH    ?= .
+COUNT    ?= 6
+
+demo:
+	go run ./cmd/gatehouse demo
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gatehouse ./cmd/gatehouse
+
+test: check
+	$(if $(RACE),,@echo 'make: no C compiler, so the tests run without the race detector')
+	go test $(RACE) ./...
+
+# Everything that can be said about the code without running it, and the tests of the policies.
+check: check-go check-policies
+
+TOOLS         := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+GOFUMPT       := $(TOOLS)/gofumpt-v0.12.0
+OPA           := $(TOOLS)/opa-v1.22.2
+BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
+
+check-go: $(GOFUMPT) $(GOLANGCI_LINT)
+	@unformatted=$$($(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then \
+		printf 'not formatted (gofumpt -w .):\n%s\n' "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(GOLANGCI_LINT) run ./...
+	go mod tidy -diff
+
+check-policies: $(OPA)
+	$(OPA) fmt --list --fail policies
+	$(OPA) check --strict policies
+	$(OPA) test policies
+	@$(OPA) test --coverage --threshold 100 policies > /dev/null || \
+		{ echo 'policies: coverage is below 100 % (opa test --coverage policies)'; exit 1; }
+
+# BENCH chooses the benchmarks. A .bench/old.txt, copied from an earlier .bench/new.txt, is compared with.
+bench: $(BENCHSTAT)
+	@mkdir -p .bench
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee .bench/new.txt
+	$(BENCHSTAT) $(wildcard .bench/old.txt) .bench/new.txt
+
+# The MCP conformance suite, against the gateway with a server behind it.
+conformance:
+	go test -tags conformance ./test/conformance -v -count=1
+
+# Each fuzz test for FUZZTIME, one after the other.
+fuzz:
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, names[i]; n = 0}' | \
+	while read -r package name; do \
+		echo "$$package $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package" < /dev/null; \
+	done
+
+clean:
+	rm -rf bin .bench
+
+# install puts a tool, built from a pinned module, at the versioned path of its rule.
+install = @echo 'install $(notdir $@)'; bin=$$(mktemp -d); trap 'rm -rf "$$bin"' EXIT; \
+	GOBIN=$$bin GOFLAGS= go install $(1)@$(2); mkdir -p $(TOOLS); mv "$$bin"/* $@
+
+$(TOOLS)/golangci-lint-%:
+	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$*)
+$(TOOLS)/gofumpt-%:
+	$(call install,mvdan.cc/gofumpt,$*)
+$(TOOLS)/opa-%:
+	$(call install,github.com/open-policy-agent/opa,$*)
+$(TOOLS)/benchstat-%:
+	$(call install,golang.org/x/perf/cmd/benchstat,$*)

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
+	"github.com/gatehouse-mcp/gatehouse/internal/config"
+	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/internal/identity"
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
+)
+
+const (
+	upstreamWait  = 5 * time.Minute  // for the head of a server's answer
+	drainTime     = 20 * time.Second // for exchanges under way when the process is to end
+	readTime      = 30 * time.Second // for a client to send its whole request
+	headerTime    = 10 * time.Second // for a client to send the head of its request
+	keepAliveTime = 2 * time.Minute  // for a client to send its next request
+	maxHeaders    = 64 << 10         // bytes of the head of a request
+)
+
+// An app is one gateway: its listeners, its policy and its audit log.
+type app struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	audit   *audit.Log
+	engine  *policy.Engine
+	mcp     *http.Server
+	admin   *http.Server
+	mcpAt   net.Listener
+	adminAt net.Listener
+}
+
+// newApp opens what the gateway needs. run gives it all back.
+func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
+	a := &app{cfg: cfg, log: slog.New(slog.NewJSONHandler(stderr, nil))}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := gateway.NewMetrics(registry)
+	pc := policyConfig(cfg, a.log)
+	pc.OnLoad = metrics.BundleLoaded
+	a.engine = policy.New(pc)
+
+	var err error
+	if a.audit, err = audit.Open(cfg.Audit.Path, stdout, cfg.Audit.Input == config.AuditInputMasked); err != nil {
+		return nil, err
+	}
+	if a.mcpAt, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("open MCP listener: %w", err)
+	}
+	if a.adminAt, err = net.Listen("tcp", cfg.Admin); err != nil {
+		return nil, fmt.Errorf("open admin listener: %w", err)
+	}
+	origins := &listen.Origins{Allowed: cfg.Origins}
+	a.mcp = a.server(&listen.HTTP{
+		Gateway:  a.gateway(metrics),
+		Identity: identifier(&cfg.Identity),
+		Origins:  origins,
+		Limit:    cfg.Limits.MaxMessageBytes,
+		Only:     onlyServer(cfg.Servers),
+	})
+	admin := &listen.Admin{Origins: origins, Metrics: registry, Ready: a.ready}
+	a.admin = a.server(admin.Handler())
+	return a, nil
+}
+
+func (a *app) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       readTime,
+		IdleTimeout:       keepAliveTime,
+		MaxHeaderBytes:    maxHeaders,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
+	g := &gateway.Gateway{
+		Upstreams:  map[string]gateway.Upstream{},
+		Policy:     a.engine,
+		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
+		Mode:       string(a.cfg.Policy.Mode),
+		OpenIfNone: a.cfg.Policy.AllowOnMissing,
+		OpenOnErr:  a.cfg.Policy.AllowOnError,
+		Style:      string(a.cfg.Deny.Style),
+		ShowReason: a.cfg.Deny.ShowReason,
+		Audit:      a.audit,
+		Log:        a.log,
+		Metrics:    metrics,
+		Sessions:   gateway.NewSessions(),
+	}
+	client := upstream.NewClient(upstreamWait)
+	for name, s := range a.cfg.Servers {
+		h := http.Header{}
+		for header, value := range s.Headers {
+			h.Set(header, string(value))
+		}
+		g.Upstreams[name] = &upstream.HTTP{URL: s.URL, Header: h, Limit: int(a.cfg.Limits.MaxMessageBytes), Client: client}
+	}
+	return g
+}
+
+func onlyServer(servers map[string]config.Server) string {
+	if len(servers) == 1 {
+		for name := range servers {
+			return name
+		}
+	}
+	return ""
+}
+
+func identifier(c *config.Identity) *identity.Identifier {
+	i := &identity.Identifier{Proxies: &identity.Proxies{
+		CIDRs: c.TrustedProxies.CIDRs, UserHeader: c.TrustedProxies.UserHeader, RolesHeader: c.TrustedProxies.RolesHeader,
+	}}
+	if len(c.APIKeys) > 0 {
+		keys := make([]identity.APIKey, len(c.APIKeys))
+		for n, k := range c.APIKeys {
+			keys[n] = identity.APIKey{Caller: identity.Caller{ID: k.ID, Roles: k.Roles}, SHA256: k.SHA256}
+		}
+		i.Methods = append(i.Methods, identity.NewAPIKeys(keys))
+	}
+	i.Methods = append(i.Methods, i.Proxies)
+	if c.Anonymous != nil {
+		i.Anonymous = &identity.Caller{ID: c.Anonymous.ID, Roles: c.Anonymous.Roles, Auth: "anonymous"}
+	}
+	return i
+}
+
+// ready is the gateway's readiness: it is not ready while it would deny
+// everything for want of a policy.
+func (a *app) ready() listen.Readiness {
+	r := listen.Readiness{Ready: true, Mode: string(a.cfg.Policy.Mode)}
+	if s := a.engine.Pin(); s != nil {
+		r.Policy = listen.PolicyReadiness{
+			Loaded: true, Revision: s.Revision, SHA256: s.SHA256, LoadedAt: s.Loaded.UTC().Format(time.RFC3339),
+		}
+	} else {
+		r.Ready = a.cfg.Policy.Mode != config.ModeEnforce || a.cfg.Policy.AllowOnMissing
+	}
+	if err := a.engine.Status().Err; err != nil {
+		r.Policy.Error = err.Error()
+	}
+	return r
+}
+
+// run serves until the context ends, and reloads the bundle at each hangup.
+// Exchanges under way then have some time to end.
+func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
+	defer func() { _ = a.audit.Close() }()
+	defer a.engine.Close()
+	a.firstLoad(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	for server, at := range map[*http.Server]net.Listener{a.mcp: a.mcpAt, a.admin: a.adminAt} {
+		group.Go(func() error { return serve(ctx, server, at) })
+	}
+	group.Go(func() error {
+		a.engine.Poll(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		for {
+			select {
+			case <-hangups:
+				_ = a.engine.Reload(ctx) // logged, and shown by /readyz
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	a.log.Info("listening", "mcp", a.mcpAt.Addr().String(), "admin", a.adminAt.Addr().String(),
+		"mode", a.cfg.Policy.Mode, "version", version)
+	return group.Wait()
+}
+
+// firstLoad loads the bundle before the first request. That it fails is told,
+// and then the fail mode decides.
+func (a *app) firstLoad(ctx context.Context) {
+	switch {
+	case a.cfg.Policy.Mode == config.ModeOff:
+	case a.cfg.Policy.Bundle != "":
+		_ = a.engine.Reload(ctx) // logged, and shown by /readyz
+	case a.cfg.Policy.Mode == config.ModeEnforce:
+		a.log.Error("no bundle is configured", "on_missing_allow", a.cfg.Policy.AllowOnMissing)
+	}
+}
+
+// serve serves until the context ends, and then drains.
+func serve(ctx context.Context, server *http.Server, at net.Listener) error {
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		late, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		if server.Shutdown(late) != nil {
+			_ = server.Close() // whatever is left is cut off
+		}
+	})
+	err := server.Serve(at)
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	if !stop() {
+		<-drained
+	}
+	return err
+}

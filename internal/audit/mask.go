@@ -1,0 +1,159 @@
+package audit
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// masked stands for a value that a record must not hold.
+const masked = `"***"`
+
+// secretKeys are parts of names, in lower case without - and _, of members
+// whose value is a secret.
+var secretKeys = []string{
+	"password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey",
+	"authorization", "cookie", "credential", "signature",
+}
+
+// secretMarks are what well-known kinds of secrets hold.
+var secretMarks = []string{
+	"-----BEGIN", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "xoxb-", "xoxp-", "AIza", "eyJ", "Bearer ",
+}
+
+var bare = strings.NewReplacer("-", "", "_", "")
+
+func secretKey(name string) bool {
+	name = bare.Replace(strings.ToLower(name))
+	return slices.ContainsFunc(secretKeys, func(part string) bool { return strings.Contains(name, part) })
+}
+
+func secretText(s string) bool {
+	return slices.ContainsFunc(secretMarks, func(mark string) bool { return strings.Contains(s, mark) })
+}
+
+// appendValue adds a value on one line, masked.
+func appendValue(b []byte, v mcp.Value) []byte {
+	switch v.Kind() {
+	case '{':
+		b = append(b, '{')
+		for name, m := range v.Members() {
+			n := name.String()
+			if b[len(b)-1] != '{' {
+				b = append(b, ',')
+			}
+			b = append(appendString(b, n), ':')
+			if secretKey(n) {
+				b = append(b, masked...)
+				continue
+			}
+			b = appendValue(b, m)
+		}
+		return append(b, '}')
+	case '[':
+		b = append(b, '[')
+		for item := range v.Items() {
+			if b[len(b)-1] != '[' {
+				b = append(b, ',')
+			}
+			b = appendValue(b, item)
+		}
+		return append(b, ']')
+	case '"':
+		return appendText(b, v.String())
+	}
+	return append(b, v.Text()...)
+}
+
+func appendText(b []byte, s string) []byte {
+	if secretText(s) {
+		return append(b, masked...)
+	}
+	return appendString(b, s)
+}
+
+// plainHeaders are the headers whose values a record shows. Any other may be
+// a credential under a name of its own.
+var plainHeaders = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Content-Length": true,
+	"Content-Type": true, "Host": true, "Origin": true, "User-Agent": true, "Traceparent": true,
+	mcp.HeaderVersion: true, mcp.HeaderMethod: true, mcp.HeaderName: true,
+}
+
+func appendHeaders(b []byte, h http.Header) []byte {
+	b = append(b, '{')
+	for name, values := range h {
+		b = key(b, "")
+		b = append(appendString(b[:len(b)-3], strings.ToLower(name)), ':')
+		if plainHeaders[name] {
+			b = appendText(b, strings.Join(values, ", "))
+		} else {
+			b = append(b, masked...)
+		}
+	}
+	return append(b, '}')
+}
+
+// maskURI masks user information and the values of a query.
+func maskURI(uri string) string {
+	if !strings.ContainsAny(uri, "?@") {
+		return uri
+	}
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "***"
+	}
+	if u.User != nil {
+		u.User = url.User("***")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "***"
+	}
+	return u.String()
+}
+
+// appendString adds a JSON string in which nothing can end a line, turn the
+// direction of the text, or move a terminal's cursor.
+func appendString(b []byte, s string) []byte {
+	if plain(s) {
+		return append(append(append(b, '"'), s...), '"')
+	}
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x80 && r >= 0x20 && r != 0x7f:
+			b = append(b, byte(r))
+		case unicode.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		default:
+			b = appendEscape(b, r)
+		}
+	}
+	return append(b, '"')
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+func appendEscape(b []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	if r > 0xffff {
+		r -= 0x10000
+		b = appendEscape(b, 0xd800+r>>10)
+		r = 0xdc00 + r&0x3ff
+	}
+	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}

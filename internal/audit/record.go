@@ -1,0 +1,179 @@
+// Package audit writes decision records: one line of JSON for each decision
+// and each rejected message, with secrets masked.
+package audit
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// An Outcome is what became of a message.
+type Outcome string
+
+// The outcomes. Reject is a message that never reached a policy; Error is one
+// that was refused, or in permissive mode would be, since the policy failed.
+const (
+	Allow      Outcome = "allow"
+	Deny       Outcome = "deny"
+	Patch      Outcome = "patch"
+	WouldDeny  Outcome = "would_deny"
+	WouldPatch Outcome = "would_patch"
+	Reject     Outcome = "reject"
+	Error      Outcome = "error"
+)
+
+// A Record tells of one decision or one rejected message. Empty members are
+// left out of the line.
+type Record struct {
+	Time       time.Time
+	DecisionID string
+	Input      *policy.Input // what was judged; of a rejected message, what is known of it
+	Mode       string
+	Outcome    Outcome
+	Code       string
+	Reason     string
+	Message    string
+	Status     int // of the answer: 403, 422, 429 for a denial, 200 if the message moved on
+	Revision   string
+	SHA256     string
+	Eval       time.Duration
+	Judged     int    // of a list: items judged
+	Hidden     int    // of a list: items left out
+	Size       int    // of a rejected message, in bytes
+	Digest     string // of a rejected message: hex SHA-256
+}
+
+// append adds the record as one line.
+func (r *Record) append(b []byte, withInput bool) []byte {
+	b = append(b, `{"ts":"`...)
+	b = r.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+	b = append(b, '"')
+	b = text(b, "decision_id", r.DecisionID)
+	if in := r.Input; in != nil {
+		b = about(b, in)
+	}
+	b = text(b, "mode", r.Mode)
+	b = text(b, "outcome", string(r.Outcome))
+	b = text(b, "code", r.Code)
+	b = text(b, "reason", r.Reason)
+	b = text(b, "message", r.Message)
+	b = number(b, "status", int64(r.Status))
+	if r.Revision != "" {
+		b = append(b, `,"bundle":{"revision":`...)
+		b = appendString(b, r.Revision)
+		b = text(b, "sha256", r.SHA256)
+		b = append(b, '}')
+	}
+	b = number(b, "eval_ns", int64(r.Eval))
+	b = number(b, "items", int64(r.Judged))
+	b = number(b, "hidden", int64(r.Hidden))
+	b = number(b, "size", int64(r.Size))
+	b = text(b, "body_sha256", r.Digest)
+	if withInput && r.Input != nil && r.Outcome != Reject {
+		b = appendInput(append(b, `,"input":`...), r.Input)
+	}
+	return append(b, "}\n"...)
+}
+
+// about adds who asked what of whom.
+func about(b []byte, in *policy.Input) []byte {
+	b = text(b, "phase", string(in.Phase))
+	b = text(b, "kind", in.Kind)
+	b = text(b, "server", in.Server)
+	switch {
+	case in.Tool != nil:
+		b = text(b, "tool", in.Tool.Name)
+	case in.Resource != nil:
+		b = text(b, "resource", maskURI(in.Resource.URI))
+	case in.Prompt != nil:
+		b = text(b, "prompt", in.Prompt.Name)
+	}
+	b = text(b, "user", in.User.ID)
+	return text(b, "request_ip", in.RequestIP)
+}
+
+func text(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return appendString(key(b, name), value)
+}
+
+func number(b []byte, name string, value int64) []byte {
+	if value == 0 {
+		return b
+	}
+	return strconv.AppendInt(key(b, name), value, 10)
+}
+
+// key adds a member's name, and a comma unless it is the first.
+func key(b []byte, name string) []byte {
+	if len(b) > 0 && b[len(b)-1] != '{' {
+		b = append(b, ',')
+	}
+	b = append(b, '"')
+	b = append(b, name...)
+	return append(b, '"', ':')
+}
+
+// appendInput adds the input as the policy saw it, masked, and without what
+// the server sent: results are for the caller alone.
+func appendInput(b []byte, in *policy.Input) []byte {
+	b = append(b, `{"version":1`...)
+	b = text(b, "phase", string(in.Phase))
+	b = text(b, "kind", in.Kind)
+	b = text(b, "server", in.Server)
+	b = append(b, `,"user":{`...)
+	b = text(b, "id", in.User.ID)
+	b = append(key(b, "roles"), '[')
+	for i, role := range in.User.Roles {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, role)
+	}
+	b = append(b, ']')
+	b = text(b, "auth", in.User.Auth)
+	b = append(b, '}')
+	if in.Tool != nil {
+		b = named(b, "tool", in.Tool.Name, in.Tool.Args)
+		if in.Tool.Annotations.Exists() {
+			b = append(appendValue(key(b[:len(b)-1], "annotations"), in.Tool.Annotations), '}')
+		}
+	}
+	if in.Resource != nil {
+		b = append(text(append(key(b, "resource"), '{'), "uri", maskURI(in.Resource.URI)), '}')
+	}
+	if in.Prompt != nil {
+		b = named(b, "prompt", in.Prompt.Name, in.Prompt.Args)
+	}
+	if in.Params.Exists() {
+		b = appendValue(key(b, "params"), in.Params)
+	}
+	if in.Response.Exists() {
+		b = append(key(b, "response"), masked...)
+	}
+	if in.Error.Exists() {
+		b = append(key(b, "error"), masked...)
+	}
+	b = text(b, "request_ip", in.RequestIP)
+	b = appendHeaders(key(b, "headers"), in.Headers)
+	if in.ClientName != "" {
+		b = append(key(b, "client"), '{')
+		b = append(text(text(b, "name", in.ClientName), "version", in.ClientVersion), '}')
+	}
+	b = text(b, "protocol_version", in.ProtocolVersion)
+	b = text(b, "transport", in.Transport)
+	return append(b, '}')
+}
+
+func named(b []byte, member, name string, args mcp.Value) []byte {
+	b = text(append(key(b, member), '{'), "name", name)
+	if args.Exists() {
+		b = appendValue(key(b, "args"), args)
+	}
+	return append(b, '}')
+}

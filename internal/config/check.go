@@ -1,0 +1,60 @@
+package config
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net"
+)
+
+// checkAll checks what no key can check alone, and fills in the caller that follows from the rest.
+func (l *loader) checkAll(c *Config) {
+	l.checkListeners(c)
+	l.checkIdentity(c)
+	l.checkProxies(c.Identity.TrustedProxies)
+	l.checkKeys(c.Identity.APIKeys)
+}
+
+func (l *loader) checkListeners(c *Config) {
+	if _, port, _ := net.SplitHostPort(c.Admin); c.Admin == c.Listen && port != "0" {
+		l.problem("admin", "%q is the address of listen too (use another port)", c.Admin)
+	}
+}
+
+// checkIdentity makes sure that somebody may call, and that on a listener which others reach it is not
+// everybody by accident.
+func (l *loader) checkIdentity(c *Config) {
+	const ways = "set identity.apiKeys, identity.trustedProxies.cidrs or identity.anonymous"
+	id := &c.Identity
+	if id.Anonymous != nil || len(id.APIKeys) > 0 || len(id.TrustedProxies.CIDRs) > 0 {
+		return
+	}
+	_, given := l.sources["identity"]
+	switch {
+	case !loopback(c.Listen):
+		l.problem("listen", "%q is not a loopback address, and no identity is configured: whoever reaches it could "+
+			"call every tool (%s, or listen on 127.0.0.1)", c.Listen, ways)
+	case given:
+		l.problem("identity", "lets nobody in (%s, or leave identity out to let every local caller in)", ways)
+	default:
+		id.Anonymous = &Caller{ID: anonymousID, Roles: []string{}}
+	}
+}
+
+func (l *loader) checkProxies(t TrustedProxies) {
+	if t.UserHeader == t.RolesHeader {
+		l.problem("identity.trustedProxies", "userHeader and rolesHeader are both %q (use two headers)", t.UserHeader)
+	}
+}
+
+// checkKeys makes sure that a key belongs to one caller.
+func (l *loader) checkKeys(keys []APIKey) {
+	first := map[[sha256.Size]byte]int{}
+	for i, k := range keys {
+		if j, ok := first[k.SHA256]; ok {
+			l.problem(fmt.Sprintf("identity.apiKeys[%d].sha256", i), "is that of identity.apiKeys[%d] too "+
+				"(a key has one owner)", j)
+			continue
+		}
+		first[k.SHA256] = i
+	}
+}

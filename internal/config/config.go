@@ -1,0 +1,189 @@
+// Package config turns one YAML file, the environment and the command line into one [Config].
+//
+// A setting comes from the first of these that has it: flag, environment, file, default. An empty flag or an
+// empty variable counts as not given (deployment templates often leave them empty). The file is decoded
+// strictly: an unknown key, a duplicate key, a wrong type or a value out of range is an error, and so is a
+// malformed variable even where something else wins over it. An error names the file and line, the key, the
+// value and what is allowed; all problems of a start are reported together. The values of headers and API
+// keys are never part of an error.
+//
+// ${NAME} inside a value of the file stands for the environment variable NAME, which must be set and not
+// empty. A literal ${ is written $${; any other $ stands for itself. Inside YAML's {…} and […] such a value
+// needs quotes. Keys are not expanded, and what a variable holds is never read as YAML.
+package config
+
+import (
+	"crypto/sha256"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Config is the whole configuration of one gateway: complete, validated and ready to use. It must not be
+// changed after [Load] has returned it, and may then be read by any number of goroutines.
+type Config struct {
+	// Listen is the TCP address (host:port) of the MCP listener. Unless its host is a loopback address,
+	// an identity is configured.
+	Listen string
+	// Admin is the TCP address (host:port) of /healthz, /readyz and /metrics.
+	Admin string
+	// Servers are the MCP servers behind the gateway, by the name in their path, /servers/{name}/mcp.
+	// A name matches [a-z0-9-]{1,63}. It may be empty: a command that needs a server says so itself.
+	Servers map[string]Server
+	// Identity says who may call.
+	Identity Identity
+	// Policy says what decides, and what happens when it cannot.
+	Policy Policy
+	// Deny is the form of a refusal.
+	Deny Deny
+	// Audit says where decision records go.
+	Audit Audit
+	// Origins are the browser origins allowed beside the same host, as a browser writes them: lower case,
+	// scheme://host or scheme://host:port, without a default port.
+	Origins []string
+	// Limits bound what one message may cost.
+	Limits Limits
+}
+
+// A Server is one MCP server, reached over Streamable HTTP.
+type Server struct {
+	// URL is absolute, http or https, without credentials and fragment. It must not be changed.
+	URL *url.URL
+	// Headers are sent with every request to the server, by canonical name. They never name a header
+	// that belongs to the connection, the message or the protocol.
+	Headers map[string]Secret
+}
+
+// Identity says how a caller is known. Where nothing matches, the answer is 401.
+type Identity struct {
+	// Anonymous is who a caller without credentials is; nil means that there is no such caller. It is
+	// filled in by default only where the file has no identity section and Listen is a loopback address.
+	Anonymous *Caller
+	// APIKeys are the known keys, by digest. No two have the same digest; several may share an id.
+	APIKeys []APIKey
+	// TrustedProxies may say who a caller is.
+	TrustedProxies TrustedProxies
+}
+
+// A Caller is a name and its roles, as the policy sees them.
+type Caller struct {
+	ID    string   // never empty
+	Roles []string // never nil
+}
+
+// An APIKey is one known key and the caller who holds it.
+type APIKey struct {
+	Caller
+	SHA256 [sha256.Size]byte // of the key's bytes; never that of an empty key
+}
+
+// TrustedProxies are the peers whose word on identity and address counts.
+type TrustedProxies struct {
+	CIDRs       []netip.Prefix // masked, never 4-in-6; empty: nobody is trusted
+	UserHeader  string         // canonical name of the header with the caller's id
+	RolesHeader string         // canonical name of the header with the caller's roles; not UserHeader
+}
+
+// Mode says what the policy's answer does to traffic.
+type Mode string
+
+// The modes, from no effect to full effect.
+const (
+	ModeOff        Mode = "off"        // nothing is evaluated
+	ModePermissive Mode = "permissive" // evaluated, logged and audited; traffic is never touched
+	ModeEnforce    Mode = "enforce"    // denies and patches
+)
+
+// Policy says what decides.
+type Policy struct {
+	Mode Mode
+	// Bundle is a .tar.gz file, a directory or an http(s) URL without credentials; empty: none. A relative
+	// path is relative to the working directory.
+	Bundle string
+	// Poll is the time between two looks at the bundle; zero: only SIGHUP reloads.
+	Poll time.Duration
+	// SHA256 pins the bundle's .tar.gz: 64 lower-case hex digits, or a path or http(s) URL that ends in
+	// .sha256 and is read at every reload; empty: not pinned. A flag or variable that names another
+	// bundle leaves it in force; only POLICY_BUNDLE_SHA256 replaces it.
+	SHA256 string
+	// Decision is the rule that decides, by its path below data: mcp/decision is data.mcp.decision.
+	Decision string
+	// Timeout bounds one evaluation; never zero.
+	Timeout time.Duration
+	// AllowOnMissing allows traffic while no bundle was ever loaded.
+	AllowOnMissing bool
+	// AllowOnError allows what the policy failed to judge: an error, a timeout, an answer that is none.
+	AllowOnError bool
+}
+
+// DenyStyle is the form of a refusal on HTTP.
+type DenyStyle string
+
+// The forms of a refusal.
+const (
+	DenyAuto       DenyStyle = "auto"       // JSONRPC for a session of an older revision, else HTTP
+	DenyHTTP       DenyStyle = "http"       // status 403, 422 or 429 with a JSON-RPC error
+	DenyJSONRPC    DenyStyle = "jsonrpc"    // status 200 with the same body
+	DenyToolResult DenyStyle = "toolResult" // for tools/call: status 200 and a result with isError
+)
+
+// Deny is the form of a refusal.
+type Deny struct {
+	Style      DenyStyle
+	ShowReason bool // the client gets the policy's reason
+}
+
+// AuditInput says how much of the policy's input a decision record holds.
+type AuditInput string
+
+// The amounts of input in a record.
+const (
+	AuditInputNone   AuditInput = "none"
+	AuditInputMasked AuditInput = "masked" // all of it, with secrets masked
+)
+
+// Audit says where decision records go.
+type Audit struct {
+	Path  string // a file, or "-" for standard output
+	Input AuditInput
+}
+
+// Limits bound what one message may cost.
+type Limits struct {
+	MaxMessageBytes int64 // 1 to 1 GiB
+}
+
+// A Secret is text that must not be shown: formatted or encoded, it is "[redacted]". Its bytes are string(s).
+type Secret string
+
+// String returns a fixed text, never the secret.
+func (Secret) String() string { return "[redacted]" }
+
+// GoString returns a fixed text, never the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText returns a fixed text, never the secret.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// defaults is the configuration of an empty file.
+func defaults() *Config {
+	return &Config{
+		Listen:  "127.0.0.1:8080",
+		Admin:   "127.0.0.1:8081",
+		Servers: map[string]Server{},
+		Identity: Identity{TrustedProxies: TrustedProxies{
+			UserHeader:  "X-Forwarded-User",
+			RolesHeader: "X-Forwarded-Groups",
+		}},
+		Policy: Policy{
+			Mode:           ModePermissive,
+			Poll:           30 * time.Second,
+			Decision:       "mcp/decision",
+			Timeout:        50 * time.Millisecond,
+			AllowOnMissing: true,
+		},
+		Deny:   Deny{Style: DenyAuto, ShowReason: true},
+		Audit:  Audit{Path: "-", Input: AuditInputMasked},
+		Limits: Limits{MaxMessageBytes: 4 << 20},
+	}
+}

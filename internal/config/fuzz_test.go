@@ -1,0 +1,51 @@
+package config_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/config"
+)
+
+// FuzzLoad checks for any file that Load returns, and returns either a configuration that keeps its
+// promises or an error that keeps a header's value to itself.
+func FuzzLoad(f *testing.F) {
+	example, err := os.ReadFile("../../examples/gatehouse.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(example))
+	f.Add(unusual)
+	for _, tt := range append(fileErrors, networkErrors...) {
+		f.Add(tt.file)
+	}
+	const canary = "canary-7f3a"
+	f.Fuzz(func(t *testing.T, file string) {
+		c, err := load(t, file, vars{"WEATHER_TOKEN": canary, "A": canary}, config.Flags{})
+		if err != nil {
+			if strings.Contains(err.Error(), canary) {
+				t.Errorf("the error shows a variable: %v", err)
+			}
+			return
+		}
+		if c.Policy.Timeout <= 0 || c.Policy.Poll < 0 || c.Limits.MaxMessageBytes <= 0 {
+			t.Errorf("%+v %+v", c.Policy, c.Limits)
+		}
+		switch c.Policy.Mode {
+		case config.ModeOff, config.ModePermissive, config.ModeEnforce:
+		default:
+			t.Errorf("mode %q", c.Policy.Mode)
+		}
+		for name, server := range c.Servers {
+			if server.URL == nil || server.URL.Host == "" || name == "" {
+				t.Errorf("server %q: %+v", name, server)
+			}
+		}
+		for _, k := range c.Identity.APIKeys {
+			if k.ID == "" || k.Roles == nil || k.SHA256 == [32]byte{} {
+				t.Errorf("key %+v", k)
+			}
+		}
+	})
+}

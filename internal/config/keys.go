@@ -1,0 +1,99 @@
+package config
+
+// This file is the schema: every key of the file, what it takes and where it goes.
+
+func (c *Config) keys() []key {
+	return []key{
+		{name: "listen", into: scalar(address(&c.Listen))},
+		{name: "admin", into: scalar(address(&c.Admin))},
+		{name: "mcpServers", into: mapping(&c.Servers, serverName, (*Server).keys)},
+		{name: "identity", into: object(c.Identity.keys)},
+		{name: "policy", into: object(c.Policy.keys)},
+		{name: "deny", into: object(c.Deny.keys)},
+		{name: "audit", into: object(c.Audit.keys)},
+		{name: "origins", into: list(&c.Origins, origin)},
+		{name: "limits", into: object(c.Limits.keys)},
+	}
+}
+
+func (s *Server) keys() []key {
+	return []key{
+		{name: "url", into: scalar(serverURL(&s.URL)), required: true},
+		{name: "headers", into: scalars(&s.Headers, headerName, headerValue)},
+	}
+}
+
+func (i *Identity) keys() []key {
+	return []key{
+		{name: "anonymous", into: anonymous(&i.Anonymous)},
+		{name: "apiKeys", into: objects(&i.APIKeys, (*APIKey).keys)},
+		{name: "trustedProxies", into: object(i.TrustedProxies.keys)},
+	}
+}
+
+// anonymous takes the caller without credentials, whose id may be left out.
+func anonymous(dst **Caller) sink {
+	caller := &Caller{ID: anonymousID, Roles: []string{}}
+	take := object(caller.keys)
+	return func(l *loader, path string, n *node) {
+		*dst = caller
+		take(l, path, n)
+	}
+}
+
+func (c *Caller) keys() []key {
+	return []key{
+		{name: "id", into: scalar(identifier(&c.ID))},
+		{name: "roles", into: list(&c.Roles, identifier)},
+	}
+}
+
+func (k *APIKey) keys() []key {
+	k.Roles = []string{}
+	return []key{
+		{name: "id", into: scalar(identifier(&k.ID)), required: true},
+		{name: "roles", into: list(&k.Roles, identifier)},
+		{name: "sha256", into: scalar(keyDigest(&k.SHA256)), required: true},
+	}
+}
+
+func (t *TrustedProxies) keys() []key {
+	return []key{
+		{name: "cidrs", into: list(&t.CIDRs, prefix)},
+		{name: "userHeader", into: scalar(identityHeader(&t.UserHeader))},
+		{name: "rolesHeader", into: scalar(identityHeader(&t.RolesHeader))},
+	}
+}
+
+func (p *Policy) keys() []key {
+	return []key{
+		{name: "mode", into: scalar(mode(&p.Mode))},
+		{name: "bundle", into: scalar(bundle(&p.Bundle))},
+		{name: "pollSeconds", into: scalar(seconds(&p.Poll))},
+		{name: "sha256", into: scalar(pin(&p.SHA256))},
+		{name: "decision", into: scalar(rulePath(&p.Decision))},
+		{name: "timeoutMs", into: scalar(milliseconds(&p.Timeout))},
+		{name: "onMissing", into: scalar(allowOrDeny(&p.AllowOnMissing))},
+		{name: "onError", into: scalar(allowOrDeny(&p.AllowOnError))},
+	}
+}
+
+func (d *Deny) keys() []key {
+	return []key{
+		{name: "style", into: scalar(oneOf(&d.Style, DenyAuto, DenyHTTP, DenyJSONRPC, DenyToolResult))},
+		{name: "showReason", into: scalar(boolean(&d.ShowReason))},
+	}
+}
+
+func (a *Audit) keys() []key {
+	return []key{
+		{name: "path", into: scalar(outputPath(&a.Path))},
+		{name: "input", into: scalar(oneOf(&a.Input, AuditInputNone, AuditInputMasked))},
+	}
+}
+
+func (l *Limits) keys() []key {
+	return []key{
+		{name: "maxMessageBytes", into: scalar(messageBytes(&l.MaxMessageBytes))},
+	}
+}

@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// relay carries the server's answer back to the client.
+func (e *exchange) relay(ctx context.Context, a *mcp.Answer) {
+	head := &mcp.Answer{Status: a.Status, Retry: a.Retry}
+	if a.Session != "" {
+		head.Session = e.g.Sessions.seal(a.Session, e.x.Server, e.x.Caller)
+	}
+	switch {
+	case a.Events != nil && a.Status == http.StatusOK:
+		e.stream(ctx, head, a.Events)
+	case e.msg.IsRequest():
+		e.respond(head, a.Text)
+	default:
+		e.acknowledge(head)
+	}
+}
+
+// acknowledge answers what has no response: a notification, a client's answer,
+// the wish to listen or to end the session.
+func (e *exchange) acknowledge(head *mcp.Answer) {
+	switch {
+	case head.Status >= 400 || head.Status == http.StatusOK && e.x.Verb == http.MethodGet || head.Status >= 300:
+		e.refuse(e.reject(policy.Response, upstreamAnswered(head.Status), ""))
+	case e.x.Verb == http.MethodPost:
+		e.answer(&mcp.Answer{Status: http.StatusAccepted, Session: head.Session})
+	default:
+		e.answer(head)
+	}
+}
+
+// upstreamAnswered is what the client gets when the server answered with a
+// status and no message. What would concern the gateway's own credentials, or
+// lead the client elsewhere, is not passed on.
+func upstreamAnswered(status int) *mcp.Error {
+	cause := http.StatusText(status)
+	if status < 400 || status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired {
+		status = http.StatusBadGateway
+	}
+	return mcp.Refuse(status, "the server gave no answer", "it answered "+cause)
+}
+
+// respond answers a request with the one message that the server gave.
+func (e *exchange) respond(head *mcp.Answer, text string) {
+	if head.Status != http.StatusOK && head.Status < 400 {
+		e.refuse(e.reject(policy.Response, upstreamAnswered(head.Status), text))
+		return
+	}
+	m, bad := mcp.ParseServer(text)
+	switch {
+	case head.Status != http.StatusOK && (bad != nil || !m.Error.Exists()):
+		bad = upstreamAnswered(head.Status)
+	case bad != nil:
+		bad = mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", bad.Error())
+	default:
+		m, bad = e.matches(m)
+	}
+	if bad != nil {
+		e.refuse(e.reject(policy.Response, bad, text))
+		return
+	}
+	passed, refused := e.judgeResponse(m)
+	if refused != nil {
+		e.refuse(refused)
+		return
+	}
+	head.Text = passed.Text
+	e.answer(head)
+}
+
+// matches makes sure that a message is the response to the request. An error
+// that the server gave without an id is given this one.
+func (e *exchange) matches(m *mcp.Message) (*mcp.Message, *mcp.Error) {
+	if m.IsResponse() && m.Error.Exists() && !m.ID.Exists() {
+		return mcp.ParseServer(m.Root.With("id", e.msg.ID.Text()))
+	}
+	if !m.IsResponse() || !mcp.SameID(m.ID, e.msg.ID) {
+		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "it answers another request")
+	}
+	return m, nil
+}
+
+// stream carries events as they come, up to the response to the request.
+func (e *exchange) stream(ctx context.Context, head *mcp.Answer, events mcp.Events) {
+	defer e.forget()
+	if e.x.Verb == http.MethodGet && e.event(head, mcp.Event{}) != nil {
+		return
+	}
+	for {
+		ev, err := events.Next()
+		if err != nil {
+			e.ended(ctx, err)
+			return
+		}
+		if ev.Data == "" {
+			if e.event(head, mcp.Event{Retry: ev.Retry}) != nil {
+				return
+			}
+			continue
+		}
+		if done := e.carry(ctx, head, ev); done {
+			return
+		}
+	}
+}
+
+// ended answers a request whose stream ended without the response.
+func (e *exchange) ended(ctx context.Context, err error) {
+	if !e.msg.IsRequest() || ctx.Err() != nil {
+		return
+	}
+	status, cause := http.StatusBadGateway, "the stream ended"
+	if !errors.Is(err, io.EOF) {
+		cause = "the stream broke"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		status, cause = http.StatusGatewayTimeout, "the stream stalled"
+	}
+	e.refuse(e.reject(policy.Response, mcp.Refuse(status, "the server gave no answer", cause), ""))
+}
+
+// carry judges one message of a stream and sends it on if it may pass. It
+// reports whether the stream is over. What has no place here is dropped.
+func (e *exchange) carry(ctx context.Context, head *mcp.Answer, ev mcp.Event) (done bool) {
+	m, bad := mcp.ParseServer(ev.Data)
+	if bad == nil && ev.Name != "" && ev.Name != "message" {
+		bad = mcp.Refuse(http.StatusBadGateway, "unknown event", "")
+	}
+	if bad == nil && m.IsResponse() {
+		if m, bad = e.matches(m); bad == nil {
+			return e.finish(head, m)
+		}
+	}
+	if bad == nil && m.IsRequest() && e.modern() {
+		bad = mcp.Refuse(http.StatusBadGateway, "a request from the server", "this revision has none")
+	}
+	if bad != nil {
+		e.reject(policy.Response, bad, ev.Data)
+		return false
+	}
+	var refused *refusal
+	if m.IsRequest() {
+		m, refused = e.judgeAsked(ctx, m)
+	} else {
+		m, refused = e.judgeNotification(m)
+	}
+	return refused == nil && e.event(head, mcp.Event{Data: m.Text}) != nil
+}
+
+// finish ends the stream with the response.
+func (e *exchange) finish(head *mcp.Answer, m *mcp.Message) bool {
+	passed, refused := e.judgeResponse(m)
+	if refused != nil {
+		e.refuse(refused)
+	} else {
+		_ = e.event(head, mcp.Event{Data: passed.Text}) // a client that has left needs no answer
+	}
+	return true
+}
+
+// judgeNotification judges what the server tells without being asked. To the
+// policy its params are what a result is.
+func (e *exchange) judgeNotification(m *mcp.Message) (*mcp.Message, *refusal) {
+	s := subject{in: e.base, msg: m, member: "params"}
+	s.in.Phase, s.in.Kind, s.in.Response = policy.Response, m.Method, m.Params
+	if m.Method == "notifications/resources/updated" {
+		s.in.Resource = policy.ParseResource(m.Params.Get("uri").String())
+	}
+	s, refused := e.judge(s)
+	return s.msg, refused
+}
+
+// judgeAsked judges a server's request to the client. One that passes may be
+// answered by this principal; one that does not is answered here.
+func (e *exchange) judgeAsked(ctx context.Context, m *mcp.Message) (*mcp.Message, *refusal) {
+	s := subject{in: e.base, msg: m, member: "params"}
+	s.in.Phase, s.in.Kind, s.in.Params = policy.ServerRequest, m.Method, m.Params
+	s.in.Begin()
+	s, refused := e.judge(s)
+	key := e.pendingKey(m.ID)
+	if refused == nil && !e.g.pending.add(key, m.Method) {
+		refused = e.reject(policy.ServerRequest, mcp.Refuse(http.StatusBadGateway, "a request from the server", "its id is in use"), m.Text)
+	}
+	if refused != nil {
+		e.tellServer(ctx, refused.Body(m.ID.Text()))
+		return nil, refused
+	}
+	e.asked = append(e.asked, key)
+	return s.msg, nil
+}
+
+// tellServer answers a server's request in the client's place.
+func (e *exchange) tellServer(ctx context.Context, text string) {
+	h := http.Header{}
+	if v := e.x.Header.Get(mcp.HeaderVersion); v != "" {
+		h.Set(mcp.HeaderVersion, v)
+	}
+	if e.session != "" {
+		h.Set(mcp.HeaderSession, e.session)
+	}
+	a, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: http.MethodPost, Header: h, Text: text})
+	if bad != nil {
+		e.g.Log.Error("upstream failed", "server", e.x.Server, "error", bad.Cause)
+		return
+	}
+	a.Close()
+}
+
+// forget ends the wait for answers to what the stream's server asked.
+func (e *exchange) forget() {
+	for _, key := range e.asked {
+		e.g.pending.take(key)
+	}
+}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// An exchange is the state of one message on its way, used by one goroutine.
+type exchange struct {
+	g     *Gateway
+	x     *Exchange
+	reply Reply
+
+	upstream Upstream
+	msg      *mcp.Message     // what will be sent; nil for GET and DELETE
+	session  string           // the server's own session id, or empty
+	kind     string           // the method that the message asks for, or that it answers
+	base     policy.Input     // what the policy is told in every phase
+	snapshot *policy.Snapshot // nil if nothing is judged
+	begun    bool             // a stream to the client has begun
+	asked    []pendingKey     // requests of the server's that this exchange carried
+}
+
+// receive parses the message and finds out what it is about.
+func (e *exchange) receive() *refusal {
+	g, x := e.g, e.x
+	e.msg = &mcp.Message{}
+	var bad *mcp.Error
+	if x.Verb == http.MethodPost {
+		if e.msg, bad = mcp.ParseClient(x.Text); bad == nil {
+			bad = mcp.CheckHeaders(x.Header, e.msg)
+		}
+	}
+	if bad == nil {
+		bad = e.findServer()
+	}
+	if bad == nil {
+		bad = e.findKind()
+	}
+	if bad != nil {
+		return e.reject(policy.Request, bad, x.Text)
+	}
+	if g.Mode != Off {
+		e.snapshot = g.Policy.Pin()
+	}
+	e.describe()
+	return nil
+}
+
+func (e *exchange) findServer() *mcp.Error {
+	var ok bool
+	if e.upstream, ok = e.g.Upstreams[e.x.Server]; !ok {
+		return mcp.Refuse(http.StatusNotFound, "unknown server", "")
+	}
+	sealed := e.x.Header.Get(mcp.HeaderSession)
+	if sealed == "" || e.modern() {
+		return nil
+	}
+	if e.session, ok = e.g.Sessions.open(sealed, e.x.Server, e.x.Caller); !ok {
+		return mcp.Refuse(http.StatusNotFound, "unknown session", "")
+	}
+	return nil
+}
+
+// findKind tells what the message is about. A client's response must answer a
+// request that the server made to this principal.
+func (e *exchange) findKind() *mcp.Error {
+	e.kind = e.msg.Method
+	if e.x.Verb != http.MethodPost {
+		return nil
+	}
+	if e.msg.IsResponse() {
+		var ok bool
+		if e.kind, ok = e.g.pending.take(e.pendingKey(e.msg.ID)); !ok {
+			return mcp.Refuse(http.StatusBadRequest, "invalid request", "a response to nothing that was asked")
+		}
+		return nil
+	}
+	if e.msg.Method == "tools/call" {
+		tool := e.g.catalog.find(e.x.Server, e.msg.Target())
+		return mcp.CheckParams(e.x.Header, e.msg.Params.Get("arguments"), tool.params)
+	}
+	return nil
+}
+
+// version is the protocol revision of the message, as far as it is told.
+func (e *exchange) version() string {
+	if v := e.x.Header.Get(mcp.HeaderVersion); v != "" {
+		return v
+	}
+	if e.msg.Method == "initialize" {
+		return e.msg.Params.Get("protocolVersion").String()
+	}
+	return ""
+}
+
+// modern reports whether the message is of the stateless era.
+func (e *exchange) modern() bool { return e.x.Header.Get(mcp.HeaderVersion) >= mcp.Modern }
+
+// describe prepares what the policy is told in every phase of the exchange.
+func (e *exchange) describe() {
+	x, m := e.x, e.msg
+	e.base = policy.Input{
+		Kind: e.kind, Server: x.Server, Params: m.Params, RequestIP: x.RequestIP, Headers: x.Header,
+		ProtocolVersion: e.version(), Transport: x.Transport,
+		User: policy.User{ID: x.Caller.ID, Roles: x.Caller.Roles, Auth: x.Caller.Auth, Claims: x.Caller.Claims},
+	}
+	client := m.Params.Get("_meta").Get("io.modelcontextprotocol/clientInfo")
+	if m.Method == "initialize" {
+		client = m.Params.Get("clientInfo")
+	}
+	e.base.ClientName, e.base.ClientVersion = client.Get("name").String(), client.Get("version").String()
+	e.g.describeTarget(&e.base, m)
+	e.base.Begin()
+}
+
+// describeTarget fills in the tool, resource or prompt that a message is about.
+func (g *Gateway) describeTarget(in *policy.Input, m *mcp.Message) {
+	switch m.Method {
+	case "tools/call":
+		name := m.Params.Get("name").String()
+		in.Tool = &policy.Tool{
+			Name:        name,
+			Args:        m.Params.Get("arguments"),
+			Annotations: g.catalog.find(in.Server, name).annotations,
+		}
+	case "prompts/get":
+		in.Prompt = &policy.Prompt{Name: m.Params.Get("name").String(), Args: m.Params.Get("arguments")}
+	case "resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated":
+		in.Resource = policy.ParseResource(m.Params.Get("uri").String())
+	case "completion/complete":
+		ref := m.Params.Get("ref")
+		if uri := ref.Get("uri"); uri.Exists() {
+			in.Resource = policy.ParseResource(uri.String())
+		} else {
+			in.Prompt = &policy.Prompt{Name: ref.Get("name").String()}
+		}
+	}
+}
+
+// send sends the message as it was judged. Of the client's headers only those
+// of the protocol and of tracing go with it.
+func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
+	h := http.Header{}
+	for name, values := range e.x.Header {
+		if forwarded[name] || e.modern() && strings.HasPrefix(name, mcp.HeaderParam) {
+			h[name] = values
+		}
+	}
+	if e.session != "" {
+		h.Set(mcp.HeaderSession, e.session)
+	}
+	answer, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: e.x.Verb, Header: h, Text: e.msg.Text})
+	if bad != nil {
+		e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
+		return nil, e.reject(policy.Response, bad, "")
+	}
+	return answer, nil
+}
+
+var forwarded = map[string]bool{
+	"Accept": true, "Accept-Language": true, "User-Agent": true,
+	"Traceparent": true, "Tracestate": true, "Baggage": true,
+	mcp.HeaderVersion: true, mcp.HeaderMethod: true, mcp.HeaderName: true,
+}

@@ -1,0 +1,112 @@
+// Package gateway is the path of a message: received from a client, judged,
+// sent to a server, and back, judged again. It enforces what the policy
+// decides and records it.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
+	"github.com/gatehouse-mcp/gatehouse/internal/identity"
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// An Upstream is one MCP server.
+type Upstream interface {
+	// Send sends a message and returns the head of the answer. An error tells
+	// by its Status whether the server was down (502) or late (504). When ctx
+	// ends, so does the exchange with the server.
+	Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error)
+}
+
+// Policy gives the snapshot that an exchange is judged by.
+type Policy interface {
+	// Pin returns nil if no bundle was ever loaded.
+	Pin() *policy.Snapshot
+}
+
+// Modes of enforcement.
+const (
+	Off        = "off"
+	Permissive = "permissive"
+	Enforce    = "enforce"
+)
+
+// Deny styles.
+const (
+	StyleAuto       = "auto"
+	StyleHTTP       = "http"
+	StyleJSONRPC    = "jsonrpc"
+	StyleToolResult = "toolResult"
+)
+
+// A Gateway carries messages. Its fields are set before first use.
+type Gateway struct {
+	Upstreams  map[string]Upstream // by server name
+	Policy     Policy
+	Configured bool   // a bundle is configured, be it loaded or not
+	Mode       string // Off, Permissive or Enforce
+	OpenIfNone bool   // pass everything while no bundle was ever loaded
+	OpenOnErr  bool   // pass what the policy failed to judge
+	Style      string // how a denial looks
+	ShowReason bool   // tell the client the policy's reason
+	Audit      *audit.Log
+	Log        *slog.Logger
+	Metrics    *Metrics
+	Sessions   *Sessions
+
+	pending pending
+	catalog catalog
+}
+
+// An Exchange is one message from a client, with what its transport knows.
+type Exchange struct {
+	Server    string
+	Caller    *identity.Caller
+	RequestIP string
+	Transport string // http or stdio
+	Verb      string // POST, GET or DELETE
+	Header    http.Header
+	Text      string // the message, of a POST
+}
+
+// A Reply is the client's end of an exchange. Either one Answer or any number
+// of events goes out by it.
+type Reply interface {
+	// Answer gives the whole answer. An empty text is an empty body. session
+	// and retry become headers unless they are empty.
+	Answer(a *mcp.Answer) error
+	// Event sends an event and begins the stream if it has not begun. An event
+	// without data is a sign of life.
+	Event(a *mcp.Answer, ev mcp.Event) error
+}
+
+// Serve carries one message of a client, and all that the server answers.
+func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
+	e := &exchange{g: g, x: x, reply: reply}
+	refused := e.receive()
+	if refused == nil {
+		refused = e.judgeMessage()
+	}
+	if refused != nil {
+		e.refuse(refused)
+		return
+	}
+	answer, refused := e.send(ctx)
+	if refused != nil {
+		e.refuse(refused)
+		return
+	}
+	defer answer.Close()
+	e.relay(ctx, answer)
+}
+
+// Reject records a message that was refused before it could be received, and
+// answers it.
+func (g *Gateway) Reject(x *Exchange, bad *mcp.Error, reply Reply) {
+	e := &exchange{g: g, x: x, reply: reply, msg: &mcp.Message{}}
+	e.refuse(e.reject(policy.Request, bad, x.Text))
+}

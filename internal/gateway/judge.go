@@ -1,0 +1,231 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// A refusal is an answer of the gateway's own, already recorded.
+type refusal struct {
+	*mcp.Error
+	denied bool // by the policy, so that the deny style applies
+}
+
+// A subject is a message to judge: what the policy is told of it, and the
+// member of it that a patch applies to.
+type subject struct {
+	in     policy.Input
+	msg    *mcp.Message
+	member string // arguments, params, result or error
+	asked  string // the one of a result's inputRequests that this is, or empty
+
+	judged, hidden int // items of a list, for its record
+}
+
+// judge asks the policy about a subject, and returns the subject as it may
+// pass, changed if the policy patched it. Deciding and recording are one step:
+// nothing passes without its record, and whatever goes wrong refuses.
+func (e *exchange) judge(s subject) (subject, *refusal) {
+	g := e.g
+	if g.Mode == Off || e.snapshot == nil && !g.Configured {
+		return s, nil
+	}
+	if e.snapshot == nil {
+		return s, e.judgeWithoutPolicy(s)
+	}
+	d := e.snapshot.Decide(&s.in)
+	g.Metrics.observe(&s.in, d.Eval)
+	passed := s
+	if d.Allow && d.Patch != "" {
+		passed, d = e.patched(s, d)
+	}
+	outcome, refused := g.enforce(&d)
+	if g.Mode == Enforce {
+		s = passed
+	}
+	return s, e.record(&s, &d, outcome, refused)
+}
+
+// patched applies the decision's patch. A patched request is judged once more;
+// the patch of that second answer is not applied.
+func (e *exchange) patched(s subject, d policy.Decision) (subject, policy.Decision) {
+	next, err := e.g.patch(s, d.Patch)
+	if err != nil {
+		return s, policy.Decision{Err: policy.ErrBadPatch, Eval: d.Eval}
+	}
+	if s.in.Phase == policy.Request || s.in.Phase == policy.ServerRequest {
+		again := e.snapshot.Decide(&next.in)
+		again.Eval += d.Eval
+		if !again.Allow {
+			return next, again
+		}
+	}
+	return next, d
+}
+
+// patch returns the subject with the patch applied to its text, and all it
+// says parsed anew from that text.
+func (g *Gateway) patch(s subject, patch string) (subject, error) {
+	parent, parse := s.msg.Root, mcp.ParseServer
+	if s.member == "arguments" {
+		parent = s.msg.Params
+	}
+	if s.in.Phase == policy.Request {
+		parse = mcp.ParseClient
+	}
+	old := "{}"
+	if v := parent.Get(s.member); v.Exists() {
+		old = v.Text()
+	}
+	text, err := policy.ApplyPatch(old, patch)
+	if err != nil {
+		return s, err
+	}
+	m, bad := parse(parent.With(s.member, text))
+	if bad != nil {
+		return s, bad
+	}
+	s.msg = m
+	switch {
+	case s.member == "result":
+		s.in.Response = m.Result
+	case s.member == "error":
+		s.in.Error = m.Error
+	case s.in.Phase == policy.Response: // a notification
+		s.in.Response = m.Params
+	case s.asked != "":
+		s.in.Params = m.Result.Get("inputRequests").Get(s.asked).Get("params")
+	default:
+		s.in.Params = m.Params
+		g.describeTarget(&s.in, m)
+	}
+	s.in.Begin()
+	return s, nil
+}
+
+// enforce turns a decision into what becomes of the message in this mode.
+func (g *Gateway) enforce(d *policy.Decision) (audit.Outcome, bool) {
+	switch {
+	case d.Err != nil:
+		return audit.Error, g.Mode == Enforce && !g.OpenOnErr
+	case d.Allow && d.Patch == "":
+		return audit.Allow, false
+	case d.Allow && g.Mode == Enforce:
+		return audit.Patch, false
+	case d.Allow:
+		return audit.WouldPatch, false
+	case g.Mode == Permissive:
+		return audit.WouldDeny, false
+	}
+	return audit.Deny, true
+}
+
+// judgeWithoutPolicy decides when a policy is wanted and none was ever loaded.
+func (e *exchange) judgeWithoutPolicy(s subject) *refusal {
+	d := policy.Decision{Err: policy.ErrNone}
+	return e.record(&s, &d, audit.Error, e.g.Mode == Enforce && !e.g.OpenIfNone)
+}
+
+// record writes the record of a decision, and returns the refusal if the
+// message is not to pass. What cannot be recorded does not pass either.
+func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome, refused bool) *refusal {
+	g := e.g
+	r := e.newRecord(&s.in)
+	r.Outcome, r.Code, r.Reason, r.Eval = outcome, d.Code, d.Reason, d.Eval
+	r.Judged, r.Hidden, r.Status = s.judged, s.hidden, http.StatusOK
+	if d.Err != nil {
+		r.Code, r.Reason, r.Message = policy.CodeDeny, "policy_error", "policy error: "+d.Err.Error()
+		if d.Err == policy.ErrNone {
+			r.Reason = "policy_missing"
+		}
+	}
+	switch outcome {
+	case audit.Deny:
+		r.Message = "blocked by rego: " + d.Reason
+	case audit.WouldDeny:
+		r.Message = "would be blocked by rego: " + d.Reason
+	}
+	if refused || outcome == audit.WouldDeny {
+		r.Status = d.Status()
+	}
+	g.Metrics.count(r)
+	g.warn(r)
+	if err := g.Audit.Write(r); err != nil {
+		g.Metrics.unrecorded()
+		g.Log.Error("audit record lost", "error", err, "decision_id", r.DecisionID)
+		if g.Mode == Enforce {
+			return &refusal{Error: mcp.Refuse(http.StatusServiceUnavailable, "not recorded", "")}
+		}
+	}
+	if !refused {
+		return nil
+	}
+	bad := &mcp.Error{Status: r.Status, Code: r.Status, Message: r.Code, ID: r.DecisionID}
+	if g.ShowReason {
+		bad.Reason = r.Reason
+	}
+	return &refusal{Error: bad, denied: true}
+}
+
+// warn tells the operator of what enforcement would do, and of policy errors.
+func (g *Gateway) warn(r *audit.Record) {
+	switch r.Outcome {
+	case audit.WouldDeny, audit.WouldPatch:
+		g.Log.Warn(string(r.Outcome), "kind", r.Input.Kind, "phase", r.Input.Phase, "server", r.Input.Server,
+			"user", r.Input.User.ID, "target", target(r.Input), "code", r.Code, "reason", r.Reason, "decision_id", r.DecisionID)
+	case audit.Error:
+		g.Log.Error("policy error", "error", r.Message, "kind", r.Input.Kind, "phase", r.Input.Phase, "decision_id", r.DecisionID)
+	}
+}
+
+// target is what a message is about, for the log.
+func target(in *policy.Input) string {
+	switch {
+	case in.Tool != nil:
+		return in.Tool.Name
+	case in.Prompt != nil:
+		return in.Prompt.Name
+	}
+	return ""
+}
+
+func (e *exchange) newRecord(in *policy.Input) *audit.Record {
+	r := &audit.Record{Time: time.Now(), DecisionID: rand.Text(), Input: in, Mode: e.g.Mode}
+	if e.snapshot != nil {
+		r.Revision, r.SHA256 = e.snapshot.Revision, e.snapshot.SHA256
+	}
+	return r
+}
+
+// reject records a message that no policy saw: malformed, out of place, or
+// never come. text is what can be told of it by size and digest.
+func (e *exchange) reject(phase policy.Phase, bad *mcp.Error, text string) *refusal {
+	in := e.base
+	in.Phase = phase
+	if in.Server == "" {
+		in.Server, in.Kind, in.RequestIP = e.x.Server, e.msg.Method, e.x.RequestIP
+		if e.x.Caller != nil {
+			in.User = policy.User{ID: e.x.Caller.ID, Auth: e.x.Caller.Auth}
+		}
+	}
+	r := e.newRecord(&in)
+	r.Outcome, r.Status, r.Code, r.Message = audit.Reject, bad.Status, bad.Message, bad.Error()
+	if text != "" {
+		sum := sha256.Sum256([]byte(text))
+		r.Size, r.Digest = len(text), hex.EncodeToString(sum[:])
+	}
+	e.g.Metrics.count(r)
+	if err := e.g.Audit.Write(r); err != nil {
+		e.g.Metrics.unrecorded()
+		e.g.Log.Error("audit record lost", "error", err, "decision_id", r.DecisionID)
+	}
+	bad.ID = r.DecisionID
+	return &refusal{Error: bad}
+}

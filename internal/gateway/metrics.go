@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// Metrics are what the gateway counts. Label values come from closed sets,
+// whatever names clients send.
+type Metrics struct {
+	eval     *prometheus.HistogramVec
+	messages *prometheus.CounterVec
+	lost     prometheus.Counter
+	bundles  *prometheus.CounterVec
+}
+
+// NewMetrics registers the gateway's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		eval: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "policy_eval_ms",
+			Help:    "Time of a policy decision in milliseconds.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 25, 50},
+		}, []string{"phase", "kind"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_decisions_total",
+			Help: "Decisions and rejected messages by phase and outcome.",
+		}, []string{"phase", "outcome"}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_audit_lost_total",
+			Help: "Audit records that could not be written.",
+		}),
+		bundles: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_bundle_loads_total",
+			Help: "Bundles activated or refused.",
+		}, []string{"result"}),
+	}
+	r.MustRegister(m.eval, m.messages, m.lost, m.bundles)
+	return m
+}
+
+// BundleLoaded counts a bundle that was activated, or refused with err.
+func (m *Metrics) BundleLoaded(err error) {
+	result := "activated"
+	if err != nil {
+		result = "refused"
+	}
+	m.bundles.WithLabelValues(result).Inc()
+}
+
+// kinds are the methods that have a label value of their own.
+var kinds = map[string]bool{
+	"initialize": true, "server/discover": true, "ping": true,
+	"tools/list": true, "tools/call": true, "prompts/list": true, "prompts/get": true,
+	"resources/list": true, "resources/templates/list": true, "resources/read": true,
+	"resources/subscribe": true, "resources/unsubscribe": true, "subscriptions/listen": true,
+	"completion/complete": true, "logging/setLevel": true,
+	"elicitation/create": true, "sampling/createMessage": true, "roots/list": true,
+	"notifications/initialized": true, "notifications/cancelled": true, "notifications/progress": true,
+	"notifications/message": true, "notifications/resources/updated": true,
+}
+
+func (m *Metrics) observe(in *policy.Input, d time.Duration) {
+	kind := in.Kind
+	if !kinds[kind] {
+		kind = "other"
+	}
+	m.eval.WithLabelValues(string(in.Phase), kind).Observe(float64(d) / 1e6)
+}
+
+func (m *Metrics) count(r *audit.Record) {
+	m.messages.WithLabelValues(string(r.Input.Phase), string(r.Outcome)).Inc()
+}
+
+func (m *Metrics) unrecorded() { m.lost.Inc() }

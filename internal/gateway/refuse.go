@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// refuse tells the client why its message got no further, or why the server's
+// answer did not come back. A denied notification is dropped in silence, since
+// nothing may answer it.
+func (e *exchange) refuse(r *refusal) {
+	if r.denied && e.msg.IsNotification() {
+		e.answer(&mcp.Answer{Status: http.StatusAccepted})
+		return
+	}
+	a := &mcp.Answer{Status: r.Status, Text: r.Body(e.msg.ID.Text())}
+	if r.denied {
+		switch e.style() {
+		case StyleJSONRPC:
+			a.Status = http.StatusOK
+		case StyleToolResult:
+			a.Status, a.Text = http.StatusOK, r.ToolResult(e.msg.ID.Text())
+		}
+	}
+	e.answer(a)
+}
+
+// style is how a denial of this message looks. Clients of the older revisions
+// take an HTTP error for the end of their session.
+func (e *exchange) style() string {
+	switch e.g.Style {
+	case StyleToolResult:
+		if e.msg.Method == "tools/call" {
+			return StyleToolResult
+		}
+	case StyleHTTP, StyleJSONRPC:
+		return e.g.Style
+	}
+	version := e.x.Header.Get(mcp.HeaderVersion)
+	if version != "" && version < mcp.Modern || version == "" && e.x.Header.Get(mcp.HeaderSession) != "" {
+		return StyleJSONRPC
+	}
+	return StyleHTTP
+}
+
+// answer gives the client the one answer it waits for: in the stream, if that
+// has begun.
+func (e *exchange) answer(a *mcp.Answer) {
+	if !e.begun {
+		_ = e.reply.Answer(a) // a client that has left needs no answer
+		return
+	}
+	if a.Text != "" {
+		_ = e.event(a, mcp.Event{Data: a.Text})
+	}
+}
+
+// event sends an event in a stream that is begun if need be.
+func (e *exchange) event(a *mcp.Answer, ev mcp.Event) error {
+	e.begun = true
+	return e.reply.Event(a, ev)
+}

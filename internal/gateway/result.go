@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+)
+
+// judgeResponse judges a response, and all within it that is judged by itself:
+// the items of a list, and what the server asks of the client.
+func (e *exchange) judgeResponse(m *mcp.Message) (*mcp.Message, *refusal) {
+	if e.kind == "tools/list" {
+		for tool := range m.Result.Get("tools").Items() {
+			e.g.catalog.learn(e.x.Server, tool)
+		}
+	}
+	s := subject{in: e.base, msg: m}
+	var refused *refusal
+	if e.snapshot != nil {
+		if s.msg, refused = e.judgeInputRequests(m); refused != nil {
+			return nil, refused
+		}
+		if s, refused = e.filter(s); refused != nil {
+			return nil, refused
+		}
+	}
+	s.in.Phase, s.in.Response, s.in.Error = policy.Response, s.msg.Result, s.msg.Error
+	s.member = "result"
+	if s.msg.Error.Exists() {
+		s.member = "error"
+	}
+	s, refused = e.judge(s)
+	if refused != nil {
+		return nil, refused
+	}
+	if s.msg != m {
+		return e.private(s.msg)
+	}
+	return m, nil
+}
+
+// judgeInputRequests judges what a result asks of the client, each as the
+// server's request that it is. One that may not pass takes the result with it.
+func (e *exchange) judgeInputRequests(m *mcp.Message) (*mcp.Message, *refusal) {
+	var names []string
+	for name := range m.Result.Get("inputRequests").Members() {
+		names = append(names, name.String())
+	}
+	for _, name := range names {
+		asked := m.Result.Get("inputRequests").Get(name)
+		s := subject{in: e.base, msg: &mcp.Message{Root: asked, Params: asked.Get("params")}, member: "params", asked: name}
+		s.in.Phase, s.in.Kind, s.in.Params = policy.ServerRequest, asked.Get("method").String(), asked.Get("params")
+		s.in.Begin()
+		before := s.msg
+		s, refused := e.judge(s)
+		if refused != nil {
+			return nil, refused
+		}
+		if s.msg != before {
+			m = s.msg
+		}
+	}
+	return m, nil
+}
+
+// lists are the methods that answer with a list: the member that holds it, and
+// the method that uses an item of it.
+var lists = map[string]struct{ member, use string }{
+	"tools/list":               {"tools", "tools/call"},
+	"resources/list":           {"resources", "resources/read"},
+	"resources/templates/list": {"resourceTemplates", "resources/read"},
+	"prompts/list":             {"prompts", "prompts/get"},
+}
+
+// filter leaves out the items of a list that the caller could never use. In
+// permissive mode it only records which.
+func (e *exchange) filter(s subject) (subject, *refusal) {
+	list, ok := lists[e.kind]
+	items := s.msg.Result.Get(list.member)
+	if !ok || !items.Exists() {
+		return s, nil
+	}
+	kept := make([]string, 0, 64)
+	for item := range items.Items() {
+		s.judged++
+		if refused := e.judgeItem(list.use, item); refused != nil {
+			s.hidden++
+			continue
+		}
+		kept = append(kept, item.Text())
+	}
+	if s.hidden == 0 && items.Kind() == '[' {
+		return s, nil
+	}
+	text := items.Replace("[" + strings.Join(kept, ",") + "]")
+	m, bad := mcp.ParseServer(text)
+	if bad != nil {
+		return s, e.reject(policy.List, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", bad.Error()), text)
+	}
+	s.msg = m
+	return s, nil
+}
+
+// judgeItem judges an item of a list. A decision that is only remembered is
+// not recorded once more.
+func (e *exchange) judgeItem(use string, item mcp.Value) *refusal {
+	s := subject{in: e.base}
+	s.in.Phase, s.in.Kind, s.in.Params = policy.List, use, mcp.Value{}
+	switch use {
+	case "tools/call":
+		s.in.Tool = &policy.Tool{Name: item.Get("name").String(), Annotations: item.Get("annotations")}
+	case "prompts/get":
+		s.in.Prompt = &policy.Prompt{Name: item.Get("name").String()}
+	default:
+		uri, template := item.Get("uri"), false
+		if !uri.Exists() {
+			uri, template = item.Get("uriTemplate"), true
+		}
+		s.in.Resource = policy.ParseResource(uri.String())
+		s.in.Resource.Template = template
+	}
+	d, fresh := e.snapshot.Visible(&s.in)
+	if mcp.CheckNames(item) != nil {
+		d, fresh = policy.Decision{Err: policy.ErrBadItem}, true
+	}
+	outcome, refused := e.g.enforce(&d)
+	switch {
+	case fresh && !d.Allow:
+		e.g.Metrics.observe(&s.in, d.Eval)
+		return e.record(&s, &d, outcome, refused)
+	case refused:
+		return &refusal{denied: true}
+	}
+	return nil
+}
+
+// cacheable are the methods whose results say who may keep them.
+var cacheable = map[string]bool{
+	"server/discover": true, "tools/list": true, "resources/list": true,
+	"resources/templates/list": true, "resources/read": true, "prompts/list": true,
+}
+
+// private marks a result that the policy changed as meant for this caller alone.
+func (e *exchange) private(m *mcp.Message) (*mcp.Message, *refusal) {
+	if !cacheable[e.kind] || !m.Result.Exists() {
+		return m, nil
+	}
+	text := m.Result.With("cacheScope", `"private"`)
+	marked, bad := mcp.ParseServer(text)
+	if bad != nil {
+		return nil, e.reject(policy.Response, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", bad.Error()), text)
+	}
+	return marked, nil
+}

@@ -1,0 +1,56 @@
+package listen
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Readiness is the body of /readyz.
+type Readiness struct {
+	Ready  bool            `json:"ready"`
+	Mode   string          `json:"mode"`
+	Policy PolicyReadiness `json:"policy"`
+}
+
+// PolicyReadiness tells which policy is in force.
+type PolicyReadiness struct {
+	Loaded   bool   `json:"loaded"`
+	Revision string `json:"revision,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+	LoadedAt string `json:"loaded_at,omitempty"` // RFC 3339
+	Error    string `json:"error,omitempty"`     // why the newest bundle was refused
+}
+
+// Admin serves /healthz, /readyz and /metrics.
+type Admin struct {
+	Origins *Origins
+	Metrics prometheus.Gatherer
+	Ready   func() Readiness
+}
+
+// Handler returns the handler of the admin listener.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if bad := a.Origins.check(r); bad != nil {
+			http.Error(w, bad.Message, bad.Status)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
+	ready := a.Ready()
+	w.Header().Set("Content-Type", "application/json")
+	if !ready.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(ready) // a client that has left needs no answer
+}

@@ -1,0 +1,212 @@
+// Package listen is the client's end of an exchange.
+package listen
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/internal/identity"
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// A Gateway carries the messages that arrive.
+type Gateway interface {
+	Serve(ctx context.Context, x *gateway.Exchange, reply gateway.Reply)
+	Reject(x *gateway.Exchange, bad *mcp.Error, reply gateway.Reply)
+}
+
+// HTTP serves MCP over Streamable HTTP.
+type HTTP struct {
+	Gateway  Gateway
+	Identity *identity.Identifier
+	Origins  *Origins
+	Limit    int64  // bytes of one message
+	Only     string // the server at /mcp, if there is only one
+}
+
+// ServeHTTP receives one request, as far as it can be told without its message
+// who asks what of which server.
+func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	reply := &httpReply{w, http.NewResponseController(w)}
+	x := &gateway.Exchange{Transport: "http", Verb: r.Method, Header: r.Header, RequestIP: r.RemoteAddr}
+	if bad := h.receive(x, r); bad != nil {
+		if bad.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
+		}
+		h.Gateway.Reject(x, bad, reply)
+		return
+	}
+	// The whole request is here. The limit on its time would else end the answer.
+	_ = reply.c.SetReadDeadline(time.Time{})
+	h.Gateway.Serve(r.Context(), x, reply)
+}
+
+func (h *HTTP) receive(x *gateway.Exchange, r *http.Request) *mcp.Error {
+	if bad := h.Origins.check(r); bad != nil {
+		return bad
+	}
+	dropConnectionNamed(r.Header)
+	r.Header.Set("Host", r.Host)
+	if bad := h.identify(x, r); bad != nil {
+		return bad
+	}
+	var known bool
+	if x.Server, known = h.server(r); !known {
+		return mcp.Refuse(http.StatusNotFound, "not found", "no such path")
+	}
+	switch r.Method {
+	case http.MethodPost:
+		return h.readMessage(x, r)
+	case http.MethodGet, http.MethodDelete:
+		if r.ContentLength != 0 {
+			return mcp.Refuse(http.StatusBadRequest, "invalid request", "a body with "+r.Method)
+		}
+		return nil
+	}
+	return mcp.Refuse(http.StatusMethodNotAllowed, "method not allowed", "")
+}
+
+func (h *HTTP) identify(x *gateway.Exchange, r *http.Request) *mcp.Error {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return mcp.Refuse(http.StatusBadRequest, "invalid request", "no peer address")
+	}
+	caller, from, err := h.Identity.Identify(r.Header, peer.Addr())
+	x.RequestIP = from.String()
+	if err != nil {
+		return mcp.Refuse(http.StatusUnauthorized, "unauthorized", err.Error())
+	}
+	x.Caller = caller
+	return nil
+}
+
+// server is the server that a path names. Paths are compared as they were
+// sent: one that would have to be cleaned or decoded first names none.
+func (h *HTTP) server(r *http.Request) (string, bool) {
+	path := r.URL.EscapedPath()
+	if path == "/mcp" {
+		return h.Only, h.Only != ""
+	}
+	name, ok := strings.CutPrefix(path, "/servers/")
+	if !ok {
+		return "", false
+	}
+	name, ok = strings.CutSuffix(name, "/mcp")
+	return name, ok && name != "" && !strings.ContainsAny(name, "/%")
+}
+
+func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
+	types := r.Header.Values("Content-Type")
+	media, params, err := mime.ParseMediaType(strings.Join(types, ", "))
+	charset, other := params["charset"]
+	if err != nil || len(types) != 1 || media != "application/json" || len(params) > 1 ||
+		other && !strings.EqualFold(charset, "utf-8") || len(params) == 1 && !other {
+		return mcp.Refuse(http.StatusUnsupportedMediaType, "unsupported media type", "not plain application/json")
+	}
+	if r.Header.Get("Content-Encoding") != "" || len(r.Header.Values("Content-Encoding")) > 0 {
+		return mcp.Refuse(http.StatusUnsupportedMediaType, "unsupported media type", "the body is encoded")
+	}
+	if r.ContentLength > h.Limit {
+		return mcp.Refuse(http.StatusRequestEntityTooLarge, "message too large", "")
+	}
+	text, err := readText(http.MaxBytesReader(nil, r.Body, h.Limit), r.ContentLength)
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return mcp.Refuse(http.StatusRequestEntityTooLarge, "message too large", "")
+	case err != nil:
+		return mcp.Refuse(http.StatusBadRequest, "invalid request", "the body broke off")
+	case len(r.Trailer) > 0:
+		return mcp.Refuse(http.StatusBadRequest, "invalid request", "trailers")
+	}
+	x.Text = text
+	return nil
+}
+
+// readText reads a whole body, into one buffer if its size is known.
+func readText(body io.Reader, size int64) (string, error) {
+	var b strings.Builder
+	if size > 0 {
+		b.Grow(int(size))
+	}
+	_, err := io.Copy(&b, body)
+	return b.String(), err
+}
+
+// dropConnectionNamed deletes the headers that Connection names: they are for
+// this hop alone.
+func dropConnectionNamed(h http.Header) {
+	for _, names := range h.Values("Connection") {
+		for name := range strings.SplitSeq(names, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+}
+
+// httpReply answers one HTTP request.
+type httpReply struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+// writeTime is how long a client may leave what it is sent unread.
+const writeTime = 30 * time.Second
+
+func (r *httpReply) head(a *mcp.Answer, contentType string) {
+	h := r.w.Header()
+	if contentType != "" {
+		h.Set("Content-Type", contentType)
+	}
+	if a.Session != "" {
+		h.Set(mcp.HeaderSession, a.Session)
+	}
+	if a.Retry != "" {
+		h.Set("Retry-After", a.Retry)
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	r.allowTime()
+	r.w.WriteHeader(a.Status)
+}
+
+// allowTime gives the client some time to read what is written next.
+func (r *httpReply) allowTime() { _ = r.c.SetWriteDeadline(time.Now().Add(writeTime)) }
+
+// Answer implements gateway.Reply.
+func (r *httpReply) Answer(a *mcp.Answer) error {
+	if a.Text == "" {
+		r.head(a, "")
+		return nil
+	}
+	r.head(a, "application/json")
+	_, err := io.WriteString(r.w, a.Text)
+	return err
+}
+
+// Event implements gateway.Reply: a fresh event of one line of data, whatever
+// the event that it came in looked like.
+func (r *httpReply) Event(a *mcp.Answer, ev mcp.Event) error {
+	if r.w.Header().Get("Content-Type") == "" {
+		r.w.Header().Set("X-Accel-Buffering", "no")
+		r.head(&mcp.Answer{Status: http.StatusOK, Session: a.Session}, "text/event-stream")
+	}
+	r.allowTime()
+	text := ": \n\n"
+	switch {
+	case ev.Data != "":
+		text = "event: message\ndata: " + mcp.OneLine(ev.Data) + "\n\n"
+	case ev.Retry != "":
+		text = "retry: " + ev.Retry + "\n\n"
+	}
+	if _, err := io.WriteString(r.w, text); err != nil {
+		return err
+	}
+	return r.c.Flush()
+}

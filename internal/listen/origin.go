@@ -1,0 +1,59 @@
+package listen
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// Origins guards a listener against web pages: those of other sites, and those
+// that reach a local address under a name of their own (DNS rebinding).
+type Origins struct {
+	Allowed []string // as in https://app.example, beside the listener's own host
+}
+
+// check refuses a request whose Origin is not allowed, and one that came to a
+// loopback address under a name that is neither local nor an allowed origin's.
+func (o *Origins) check(r *http.Request) *mcp.Error {
+	forbidden := mcp.Refuse(http.StatusForbidden, "forbidden", "origin or host not allowed")
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if local != nil && isLoopback(local.String()) && !isLoopback(r.Host) && !o.hasHost(r.Host) {
+		return forbidden
+	}
+	origins := r.Header.Values("Origin")
+	switch {
+	case len(origins) == 0:
+		return nil
+	case len(origins) > 1:
+		return forbidden
+	case slices.Contains(o.Allowed, origins[0]):
+		return nil
+	}
+	u, err := url.Parse(origins[0])
+	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+		return forbidden
+	}
+	return nil
+}
+
+func (o *Origins) hasHost(host string) bool {
+	return slices.ContainsFunc(o.Allowed, func(origin string) bool {
+		_, allowed, _ := strings.Cut(origin, "://")
+		return strings.EqualFold(allowed, host)
+	})
+}
+
+// isLoopback reports whether host, with or without a port, is this machine.
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}

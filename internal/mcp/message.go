@@ -1,0 +1,288 @@
+// Package mcp has the messages of the Model Context Protocol as the gateway
+// handles them: their text, unchanged, and one strictly parsed view of it; how
+// they are framed; and the errors the gateway answers by itself. It knows
+// nothing of policy.
+package mcp
+
+import (
+	"errors"
+	"strings"
+)
+
+// Modern is the first revision of the stateless era. Older revisions open
+// sessions with initialize.
+const Modern = "2026-07-28"
+
+// Versions are the protocol revisions the gateway carries, the newest first.
+var Versions = []string{Modern, "2025-11-25", "2025-06-18", "2025-03-26"}
+
+// A Message is one JSON-RPC message. Text is the very text that was parsed:
+// whoever forwards a message sends Text, so what travels is what was judged.
+type Message struct {
+	Text   string
+	Root   Value
+	ID     Value // absent in a notification
+	Method string
+	Params Value
+	Result Value // of a response, this or Error
+	Error  Value
+}
+
+// IsRequest reports whether the message asks for a response.
+func (m *Message) IsRequest() bool { return m.Method != "" && m.ID.Exists() }
+
+// IsResponse reports whether the message is a response.
+func (m *Message) IsResponse() bool { return m.Method == "" }
+
+// IsNotification reports whether the message wants no answer.
+func (m *Message) IsNotification() bool { return m.Method != "" && !m.ID.Exists() }
+
+// ParseClient parses a message that a client sent. The envelope is closed, and
+// the members that name what will be executed have the type they must have.
+func ParseClient(text string) (*Message, *Error) {
+	m, bad := parse(text)
+	if bad != nil {
+		return m, bad
+	}
+	if m.IsResponse() && !m.ID.Exists() {
+		return m, invalid("a response without an id")
+	}
+	if m.Method != "" {
+		if err := checkShape(m); err != nil {
+			return m, malformed(CodeInvalidParams, "invalid params", err.Error())
+		}
+	}
+	return m, nil
+}
+
+// ParseServer parses a message that a server sent.
+func ParseServer(text string) (*Message, *Error) {
+	m, bad := parse(text)
+	if bad == nil && m.IsResponse() && m.Result.Exists() && !m.ID.Exists() {
+		return m, invalid("a result without an id")
+	}
+	return m, bad
+}
+
+func invalid(cause string) *Error {
+	return malformed(CodeInvalidRequest, "invalid request", cause)
+}
+
+// parse never returns a nil message: a refused one has what is known of it, so
+// that the refusal can carry its id.
+func parse(text string) (*Message, *Error) {
+	m := &Message{Text: text}
+	root, err := ParseValue(text)
+	if err != nil {
+		return m, malformed(CodeParse, "parse error", err.Error())
+	}
+	if !root.IsObject() {
+		return m, invalid("not an object; batches are not carried")
+	}
+	m.Root = root
+	if err := m.envelope(root); err != nil {
+		return m, invalid(err.Error())
+	}
+	for _, part := range []Value{m.Params, m.Params.Get("_meta"), m.Result} {
+		if err := CheckNames(part); err != nil {
+			return m, invalid(err.Error())
+		}
+	}
+	return m, nil
+}
+
+func (m *Message) envelope(root Value) error {
+	var version, method Value
+	nullID := false
+	for name, v := range root.Members() {
+		switch name.String() {
+		case "jsonrpc":
+			version = v
+		case "id":
+			if nullID = v.Kind() == 'n'; nullID {
+				continue
+			}
+			if err := checkID(v); err != nil {
+				return err
+			}
+			m.ID = v
+		case "method":
+			method = v
+		case "params":
+			m.Params = v
+		case "result":
+			m.Result = v
+		case "error":
+			m.Error = v
+		default:
+			return errors.New("unknown member of the envelope")
+		}
+	}
+	if version.String() != "2.0" {
+		return errors.New(`jsonrpc is not "2.0"`)
+	}
+	if method.Exists() {
+		return m.request(method, nullID)
+	}
+	return m.response()
+}
+
+func (m *Message) request(method Value, nullID bool) error {
+	switch {
+	case method.String() == "":
+		return errors.New("method is not a name")
+	case m.Result.Exists() || m.Error.Exists():
+		return errors.New("both a request and a response")
+	case nullID:
+		return errors.New("id is null")
+	case m.Params.Exists() && !m.Params.IsObject():
+		return errors.New("params is not an object")
+	case strings.HasPrefix(method.String(), "notifications/") == m.ID.Exists():
+		return errors.New("a request needs an id, and a notification has none")
+	}
+	if meta := m.Params.Get("_meta"); meta.Exists() && !meta.IsObject() {
+		return errors.New("_meta is not an object")
+	}
+	m.Method = method.String()
+	return nil
+}
+
+func (m *Message) response() error {
+	switch {
+	case m.Params.Exists():
+		return errors.New("params without a method")
+	case m.Result.Exists() == m.Error.Exists():
+		return errors.New("neither a request nor a response, or both a result and an error")
+	case m.Error.Exists() && !m.Error.IsObject():
+		return errors.New("error is not an object")
+	case m.Result.Exists() && !m.Result.IsObject():
+		return errors.New("result is not an object")
+	}
+	return nil
+}
+
+// checkID lets through what every JSON decoder reads as the same id: a string,
+// or an integer within the exact range of a double, plainly written.
+func checkID(id Value) error {
+	if id.IsString() {
+		return nil
+	}
+	digits := strings.TrimPrefix(id.Text(), "-")
+	const largest = "9007199254740992"
+	switch {
+	case id.Kind() != '0':
+		return errors.New("id is neither a string nor a number")
+	case strings.ContainsAny(digits, ".eE"):
+		return errors.New("id is not an integer")
+	case len(digits) > len(largest), len(digits) == len(largest) && digits > largest:
+		return errors.New("id is beyond 2^53")
+	case id.Text() == "-0":
+		return errors.New("id is minus zero")
+	}
+	return nil
+}
+
+// SameID reports whether two ids are equal in type and value.
+func SameID(a, b Value) bool {
+	if a.IsString() || b.IsString() {
+		return a.Kind() == b.Kind() && a.String() == b.String()
+	}
+	return a.Exists() && b.Exists() && a.Text() == b.Text()
+}
+
+// checkShape makes sure that what a request is about can be told.
+func checkShape(m *Message) error {
+	p := m.Params
+	switch m.Method {
+	case "tools/call", "prompts/get":
+		if p.Get("name").String() == "" {
+			return errors.New("name is not a name")
+		}
+		if args := p.Get("arguments"); args.Exists() && !args.IsObject() {
+			return errors.New("arguments is not an object")
+		}
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+		if p.Get("uri").String() == "" {
+			return errors.New("uri is not a URI")
+		}
+	case "tasks/get", "tasks/update", "tasks/cancel", "tasks/result":
+		if p.Get("taskId").String() == "" {
+			return errors.New("taskId is not an id")
+		}
+	case "completion/complete":
+		return checkRef(p.Get("ref"))
+	}
+	return nil
+}
+
+func checkRef(ref Value) error {
+	if err := CheckNames(ref); err != nil {
+		return err
+	}
+	switch ref.Get("type").String() {
+	case "ref/prompt":
+		if ref.Get("name").String() != "" && !ref.Get("uri").Exists() {
+			return nil
+		}
+	case "ref/resource":
+		if ref.Get("uri").String() != "" && !ref.Get("name").Exists() {
+			return nil
+		}
+	}
+	return errors.New("ref is neither a prompt nor a resource")
+}
+
+// protocolNames are the members that peers look up in envelope, params, _meta
+// and results. Some decoders match them without regard to case.
+var protocolNames = func() map[string]string {
+	names := map[string]string{}
+	for _, n := range strings.Fields(`
+		jsonrpc id method params result error code message data
+		name arguments uri _meta cursor task taskId ref type argument context level
+		requestId reason progressToken progress total protocolVersion capabilities
+		clientInfo serverInfo instructions inputResponses inputRequests requestState
+		notifications logger content structuredContent isError tools resources
+		resourceTemplates prompts messages description contents completion roots
+		nextCursor resultType ttlMs cacheScope action model role status
+		io.modelcontextprotocol/protocolVersion io.modelcontextprotocol/clientInfo
+		io.modelcontextprotocol/clientCapabilities io.modelcontextprotocol/logLevel
+		io.modelcontextprotocol/subscriptionId io.modelcontextprotocol/serverInfo
+		io.modelcontextprotocol/related-task`) {
+		names[fold(n)] = n
+	}
+	return names
+}()
+
+// fold maps names to one form if a decoder that ignores case could take one
+// for the other. ToUpper maps U+017F to S, ToLower U+212A to k.
+func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+
+// CheckNames refuses members that fold to a protocol member without being it.
+func CheckNames(object Value) error {
+	for name := range object.Members() {
+		s := name.String()
+		if exact, ok := protocolNames[fold(s)]; ok && exact != s {
+			return errors.New("a member differs from a protocol member in case only")
+		}
+	}
+	return nil
+}
+
+// Target is the name, URI or id of what a request is about: the value that
+// the Mcp-Name header mirrors. It is empty for methods that have none.
+func (m *Message) Target() string {
+	switch m.Method {
+	case "tools/call", "prompts/get":
+		return m.Params.Get("name").String()
+	case "resources/read":
+		return m.Params.Get("uri").String()
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		return m.Params.Get("taskId").String()
+	}
+	return ""
+}
+
+// Version is the protocol revision that the message itself states, if any.
+func (m *Message) Version() string {
+	return m.Params.Get("_meta").Get("io.modelcontextprotocol/protocolVersion").String()
+}

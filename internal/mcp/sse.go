@@ -1,0 +1,147 @@
+package mcp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+)
+
+// ErrTooLong says that a message is over the limit.
+var ErrTooLong = errors.New("message over the limit")
+
+// An Event is one server-sent event. An event without data is a sign of life.
+type Event struct {
+	Name  string // "" stands for "message"
+	Data  string
+	Retry string // when to reconnect, in milliseconds: digits, or empty
+}
+
+// An EventReader splits a stream of server-sent events as the HTML standard
+// has it: lines end in CR, LF or CRLF, one leading byte order mark is skipped,
+// and an event that no blank line ends is discarded. Ids are not read, since
+// resumption is closed. Comments are signs of life.
+type EventReader struct {
+	r      *bufio.Reader
+	limit  int
+	begun  bool
+	skipLF bool
+	buf    []byte
+}
+
+// NewEventReader reads events of at most limit bytes from r.
+func NewEventReader(r io.Reader, limit int) *EventReader {
+	return &EventReader{r: bufio.NewReaderSize(r, 4096), limit: limit}
+}
+
+// Next returns the next event. It returns io.EOF at the end of the stream, and
+// ErrTooLong when an event is over the limit.
+func (e *EventReader) Next() (Event, error) {
+	var ev Event
+	var data strings.Builder
+	lines, size := 0, 0
+	for {
+		line, err := e.line()
+		if err != nil {
+			return Event{}, err
+		}
+		if size += len(line); size > e.limit+4096 {
+			return Event{}, ErrTooLong
+		}
+		if len(line) == 0 {
+			ev.Data = data.String()
+			if lines > 0 || ev.Retry != "" {
+				return ev, nil
+			}
+			ev, size = Event{}, 0 // the standard: an event without a data line is none
+			continue
+		}
+		if line[0] == ':' {
+			if size == len(line) { // not within an event
+				return Event{}, nil
+			}
+			continue
+		}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			ev.Name = string(value)
+		case "retry":
+			if len(value) <= 9 && len(bytes.Trim(value, "0123456789")) == 0 {
+				ev.Retry = string(value)
+			}
+		case "data":
+			if lines++; lines > 1 {
+				data.WriteByte('\n')
+			}
+			data.Write(value)
+		}
+	}
+}
+
+// line returns the next line without its end. It is valid until the next call.
+func (e *EventReader) line() ([]byte, error) {
+	e.buf = e.buf[:0]
+	for {
+		if _, err := e.r.Peek(1); err != nil {
+			return nil, err
+		}
+		chunk, _ := e.r.Peek(e.r.Buffered())
+		if !e.begun {
+			if err := e.skipMark(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if e.skipLF {
+			e.skipLF = false
+			if chunk[0] == '\n' {
+				e.discard(1)
+				continue
+			}
+		}
+		i := bytes.IndexAny(chunk, "\r\n")
+		if i < 0 {
+			e.buf = append(e.buf, chunk...)
+			e.discard(len(chunk))
+			if len(e.buf) > e.limit+4096 {
+				return nil, ErrTooLong
+			}
+			continue
+		}
+		e.buf = append(e.buf, chunk[:i]...)
+		e.skipLF = chunk[i] == '\r'
+		e.discard(i + 1)
+		return e.buf, nil
+	}
+}
+
+func (e *EventReader) skipMark() error {
+	e.begun = true
+	mark := []byte("\ufeff")
+	if first, _ := e.r.Peek(1); first[0] != mark[0] {
+		return nil
+	}
+	head, err := e.r.Peek(len(mark))
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(head, mark) {
+		e.discard(len(mark))
+	}
+	return nil
+}
+
+// discard drops n bytes that Peek has shown to be there.
+func (e *EventReader) discard(n int) { _, _ = e.r.Discard(n) }
+
+// OneLine returns a JSON text without line breaks. Outside strings they are
+// white space, and within strings there are none.
+func OneLine(text string) string {
+	if !strings.ContainsAny(text, "\r\n") {
+		return text
+	}
+	return strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
+}

@@ -1,0 +1,85 @@
+package policy
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"testing/fstest"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+)
+
+// untar unpacks a .tar.gz within the bounds on bundles.
+func untar(raw []byte) (map[string][]byte, error) {
+	zr, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	limit := min(maxExpanded, 1<<20+int64(len(raw))*maxRatio)
+	counted := &io.LimitedReader{R: zr, N: limit + 1}
+	files := map[string][]byte{}
+	for tr := tar.NewReader(counted); ; {
+		h, err := tr.Next()
+		if counted.N <= 0 {
+			return nil, fmt.Errorf("unpack: more than %d bytes", limit)
+		}
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("unpack: %w", err)
+		}
+		if err := unpack(files, h, tr); err != nil {
+			return nil, fmt.Errorf("unpack: %w", err)
+		}
+	}
+}
+
+func unpack(files map[string][]byte, h *tar.Header, r io.Reader) error {
+	name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+	switch {
+	case h.Typeflag == tar.TypeDir:
+		return nil
+	case h.Typeflag != tar.TypeReg:
+		return fmt.Errorf("%q is not a regular file", h.Name)
+	case strings.Contains("/"+h.Name+"/", "/../"):
+		return fmt.Errorf("%q leads out of the bundle", h.Name)
+	case files[name] != nil:
+		return fmt.Errorf("%q is there twice", name)
+	case len(files) >= maxFiles:
+		return fmt.Errorf("more than %d files", maxFiles)
+	}
+	raw, err := io.ReadAll(r)
+	if raw == nil {
+		raw = []byte{}
+	}
+	files[name] = raw
+	return err
+}
+
+// parseBundle reads the files as an OPA bundle.
+func parseBundle(files map[string][]byte) (*bundle.Bundle, error) {
+	tree := fstest.MapFS{}
+	for name, raw := range files {
+		tree[name] = &fstest.MapFile{Data: raw, Mode: 0o444}
+	}
+	loader, err := bundle.NewFSLoader(tree)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.NewCustomReader(loader).WithCapabilities(capabilities()).
+		WithRegoVersion(ast.RegoV1).WithSizeLimitBytes(maxExpanded).WithSkipBundleVerification(true).Read()
+	if err != nil {
+		return nil, err
+	}
+	if len(b.WasmModules) > 0 || b.Type() != bundle.SnapshotBundleType {
+		return nil, errors.New("only whole bundles of Rego and data are loaded")
+	}
+	return &b, nil
+}

@@ -1,0 +1,256 @@
+// Package policy is the policy decision point: it asks a Rego bundle, through
+// OPA embedded in the process, what may pass. It loads and reloads bundles and
+// answers with decisions; it enforces nothing.
+package policy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// A Phase is the moment at which a message is judged.
+type Phase string
+
+// The phases of an exchange.
+const (
+	Request       Phase = "request"        // before anything goes upstream
+	Response      Phase = "response"       // before anything of the server's reaches the client
+	List          Phase = "list"           // each item of a list result
+	ServerRequest Phase = "server_request" // a server asks the client for something
+)
+
+// A User is the principal as policies see it.
+type User struct {
+	ID     string
+	Roles  []string
+	Auth   string // how it was proved, as in anonymous, api_key, proxy
+	Claims map[string]any
+}
+
+// Input is the document that a policy judges. Absent members are left out.
+type Input struct {
+	Phase           Phase
+	Kind            string // the method
+	Server          string
+	User            User
+	Tool            *Tool
+	Resource        *Resource
+	Prompt          *Prompt
+	Params          mcp.Value
+	Response        mcp.Value // the result, or a notification's params
+	Error           mcp.Value
+	RequestIP       string
+	Headers         http.Header
+	ClientName      string // said by the client itself, never to be trusted
+	ClientVersion   string
+	ProtocolVersion string
+	Transport       string // http or stdio
+
+	shared *shared
+}
+
+// A Tool is the tool that a message is about. In phase list it has no Args.
+type Tool struct {
+	Name        string
+	Args        mcp.Value
+	Annotations mcp.Value
+}
+
+// A Prompt is the prompt that a message is about.
+type Prompt struct {
+	Name string
+	Args mcp.Value
+}
+
+// shared holds the terms that the phases of one exchange have in common, so
+// that they are built once. One goroutine at a time may use it.
+type shared struct {
+	user, headers, client, params *ast.Term
+	caller                        *string
+}
+
+// Begin prepares an input for the phases of one exchange: copies made of it
+// afterwards share what they have in common.
+func (in *Input) Begin() { in.shared = &shared{} }
+
+// interned keys of the input document.
+var (
+	keyVersion   = ast.InternedTerm("version")
+	keyPhase     = ast.InternedTerm("phase")
+	keyKind      = ast.InternedTerm("kind")
+	keyServer    = ast.InternedTerm("server")
+	keyUser      = ast.InternedTerm("user")
+	keyTool      = ast.InternedTerm("tool")
+	keyResource  = ast.InternedTerm("resource")
+	keyPrompt    = ast.InternedTerm("prompt")
+	keyParams    = ast.InternedTerm("params")
+	keyResponse  = ast.InternedTerm("response")
+	keyError     = ast.InternedTerm("error")
+	keyIP        = ast.InternedTerm("request_ip")
+	keyHeaders   = ast.InternedTerm("headers")
+	keyClient    = ast.InternedTerm("client")
+	keyProtocol  = ast.InternedTerm("protocol_version")
+	keyTransport = ast.InternedTerm("transport")
+	keyName      = ast.InternedTerm("name")
+	keyArgs      = ast.InternedTerm("args")
+	keyAnnot     = ast.InternedTerm("annotations")
+	keyID        = ast.InternedTerm("id")
+	keyRoles     = ast.InternedTerm("roles")
+	keyAuth      = ast.InternedTerm("auth")
+	keyClaims    = ast.InternedTerm("claims")
+	keyArguments = ast.InternedTerm("arguments")
+
+	inputVersion = ast.InternedTerm(1)
+)
+
+// term builds the input document, with the members that the policy reads.
+func (in *Input) term(reads *reads) *ast.Term {
+	if in.shared == nil {
+		in.Begin()
+	}
+	o := object{make([][2]*ast.Term, 0, 16)}
+	o.add(keyVersion, inputVersion)
+	o.text(keyPhase, string(in.Phase))
+	o.text(keyKind, in.Kind)
+	o.text(keyServer, in.Server)
+	o.text(keyIP, in.RequestIP)
+	o.text(keyProtocol, in.ProtocolVersion)
+	o.text(keyTransport, in.Transport)
+	if reads.member("user") {
+		o.add(keyUser, once(&in.shared.user, in.userTerm))
+	}
+	if reads.member("headers") {
+		o.add(keyHeaders, once(&in.shared.headers, in.headersTerm))
+	}
+	if reads.member("client") && in.ClientName != "" {
+		o.add(keyClient, once(&in.shared.client, in.clientTerm))
+	}
+	var params *ast.Term
+	if in.Params.Exists() && (reads.member("params") || reads.member("tool") || reads.member("prompt")) {
+		params = once(&in.shared.params, func() *ast.Term { return valueTerm(in.Params) })
+		o.add(keyParams, params)
+	}
+	if in.Tool != nil && reads.member("tool") {
+		o.add(keyTool, named(in.Tool.Name, in.Tool.Args, in.Tool.Annotations, params))
+	}
+	if in.Prompt != nil && reads.member("prompt") {
+		o.add(keyPrompt, named(in.Prompt.Name, in.Prompt.Args, mcp.Value{}, params))
+	}
+	if in.Resource != nil && reads.member("resource") {
+		o.add(keyResource, in.Resource.term())
+	}
+	if in.Response.Exists() && reads.member("response") {
+		o.add(keyResponse, valueTerm(in.Response))
+	}
+	if in.Error.Exists() && reads.member("error") {
+		o.add(keyError, valueTerm(in.Error))
+	}
+	return o.term()
+}
+
+func once[T any](cached **T, build func() *T) *T {
+	if *cached == nil {
+		*cached = build()
+	}
+	return *cached
+}
+
+func (in *Input) userTerm() *ast.Term {
+	roles := make([]*ast.Term, len(in.User.Roles))
+	for i, r := range in.User.Roles {
+		roles[i] = ast.StringTerm(r)
+	}
+	o := object{}
+	o.text(keyID, in.User.ID)
+	o.add(keyRoles, ast.ArrayTerm(roles...))
+	o.text(keyAuth, in.User.Auth)
+	if in.User.Claims != nil {
+		if v, err := ast.InterfaceToValue(in.User.Claims); err == nil {
+			o.add(keyClaims, ast.NewTerm(v))
+		}
+	}
+	return o.term()
+}
+
+func (in *Input) headersTerm() *ast.Term {
+	o := object{make([][2]*ast.Term, 0, len(in.Headers))}
+	for name, values := range in.Headers {
+		o.text(ast.InternedTerm(strings.ToLower(name)), strings.Join(values, ", "))
+	}
+	return o.term()
+}
+
+func (in *Input) clientTerm() *ast.Term {
+	o := object{}
+	o.text(keyName, in.ClientName)
+	o.text(keyVersion, in.ClientVersion)
+	return o.term()
+}
+
+// named builds a tool or a prompt. Its arguments are the very term that stands
+// in params, when they stand there.
+func named(name string, args, annotations mcp.Value, params *ast.Term) *ast.Term {
+	o := object{}
+	o.text(keyName, name)
+	if args.Exists() {
+		var t *ast.Term
+		if params != nil {
+			t = params.Value.(ast.Object).Get(keyArguments)
+		}
+		if t == nil {
+			t = valueTerm(args)
+		}
+		o.add(keyArgs, t)
+	}
+	if annotations.Exists() {
+		o.add(keyAnnot, valueTerm(annotations))
+	}
+	return o.term()
+}
+
+// An object collects the members of an ast.Object.
+type object struct{ members [][2]*ast.Term }
+
+func (o *object) add(key, value *ast.Term) {
+	o.members = append(o.members, [2]*ast.Term{key, value})
+}
+
+func (o *object) text(key *ast.Term, s string) {
+	if s != "" {
+		o.add(key, ast.StringTerm(s))
+	}
+}
+
+func (o *object) term() *ast.Term { return ast.ObjectTerm(o.members...) }
+
+// valueTerm builds the term of a judged value: from the tree, never from
+// bytes, since OPA's own reader forgives what the strict parser refuses.
+func valueTerm(v mcp.Value) *ast.Term {
+	switch v.Kind() {
+	case '{':
+		o := object{}
+		for name, m := range v.Members() {
+			o.add(ast.StringTerm(name.String()), valueTerm(m))
+		}
+		return o.term()
+	case '[':
+		items := []*ast.Term{}
+		for item := range v.Items() {
+			items = append(items, valueTerm(item))
+		}
+		return ast.ArrayTerm(items...)
+	case '"':
+		return ast.StringTerm(v.String())
+	case '0':
+		return ast.NewTerm(ast.Number(v.Text()))
+	case 't':
+		return ast.InternedTerm(true)
+	case 'f':
+		return ast.InternedTerm(false)
+	}
+	return ast.NullTerm()
+}

@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// reads says what of the input a policy can look at, found in its compiled
+// rules. What it never reads need not be built.
+type reads struct {
+	all     bool // the input as a whole, or a member whose name is computed
+	members map[string]bool
+	args    bool // the arguments or params of a request
+	varies  bool // a built-in whose answer changes: the time, a random number
+}
+
+func (r *reads) member(name string) bool { return r.all || r.members[name] }
+
+// readsOf walks every rule of every module.
+func readsOf(c *ast.Compiler) *reads {
+	r := &reads{members: map[string]bool{}}
+	var visitor *ast.GenericVisitor
+	visitor = ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case ast.Ref:
+			r.ref(x)
+			for _, t := range x[1:] {
+				visitor.Walk(t)
+			}
+			return true
+		case ast.Var:
+			if x == ast.InputRootDocument.Value.(ast.Var) {
+				r.all, r.args = true, true
+			}
+		}
+		return false
+	})
+	for _, m := range c.Modules {
+		visitor.Walk(m)
+	}
+	return r
+}
+
+func (r *reads) ref(ref ast.Ref) {
+	if b, ok := ast.BuiltinMap[ref.String()]; ok && b.Nondeterministic {
+		r.varies = true
+	}
+	if !ref.HasPrefix(ast.InputRootRef) {
+		return
+	}
+	if len(ref) == 1 {
+		r.all, r.args = true, true
+		return
+	}
+	member, ok := ref[1].Value.(ast.String)
+	if !ok {
+		r.all, r.args = true, true
+		return
+	}
+	r.members[string(member)] = true
+	switch member {
+	case "params":
+		r.args = true
+	case "tool", "prompt":
+		if len(ref) == 2 {
+			r.args = true
+		} else if part, ok := ref[2].Value.(ast.String); !ok || part == "args" {
+			r.args = true
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// A Snapshot is one activated bundle: compiler, data and query, none of which
+// ever changes. Whoever pins a snapshot for an exchange judges all of it by
+// the same revision, whatever is loaded meanwhile.
+type Snapshot struct {
+	Revision string // of the manifest, or else the digest's first twelve digits
+	SHA256   string // hex digest of the bundle
+	Loaded   time.Time
+
+	compiler *ast.Compiler
+	store    storage.Store
+	txn      storage.Transaction // open as long as the snapshot lives
+	query    ast.Body            // decision = data.mcp.decision
+	qc       ast.QueryCompiler
+	possible ast.Body // data.mcp.decision.allow = true
+	reads    *reads
+	visible  *memo
+	workers  *workers
+	timeout  time.Duration
+}
+
+const answer = ast.Var("decision")
+
+// newSnapshot compiles a bundle for the rule at path, as in mcp/decision.
+func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
+	s := &Snapshot{Revision: b.Manifest.Revision, SHA256: digest, Loaded: time.Now()}
+	if s.Revision == "" {
+		s.Revision = digest[:12]
+	}
+	modules := make(map[string]*ast.Module, len(b.Modules))
+	for _, m := range b.Modules {
+		modules[m.Path] = m.Parsed
+	}
+	s.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithPathConflictsCheck(nil)
+	if s.compiler.Compile(modules); s.compiler.Failed() {
+		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
+	}
+	rule := ast.MustParseRef("data." + strings.ReplaceAll(path, "/", "."))
+	if len(s.compiler.GetRulesExact(rule)) == 0 {
+		return nil, fmt.Errorf("no rule %s", rule)
+	}
+	s.store = inmem.NewFromObjectWithOpts(b.Data,
+		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))
+	var err error
+	if s.txn, err = s.store.NewTransaction(context.Background()); err != nil {
+		return nil, fmt.Errorf("open data: %w", err)
+	}
+	s.qc = s.compiler.QueryCompiler()
+	decision := ast.NewBody(ast.Equality.Expr(ast.NewTerm(answer), ast.NewTerm(rule)))
+	if s.query, err = s.qc.Compile(decision); err != nil {
+		return nil, fmt.Errorf("compile query: %w", err)
+	}
+	allow := ast.NewBody(ast.Equality.Expr(ast.NewTerm(rule.Append(ast.StringTerm("allow"))), ast.InternedTerm(true)))
+	if s.possible, err = s.compiler.QueryCompiler().Compile(allow); err != nil {
+		return nil, fmt.Errorf("compile query: %w", err)
+	}
+	s.reads = readsOf(s.compiler)
+	s.visible = &memo{}
+	return s, nil
+}
+
+// unsafe built-ins reach out of the process, tell what is within it, or spend
+// without bound on a number that a client chose.
+var unsafe = map[string]bool{
+	"http.send": true, "net.lookup_ip_addr": true, "opa.runtime": true,
+	"rego.parse_module": true, "trace": true, "bits.lsh": true,
+}
+
+func capabilities() *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	safe := make([]*ast.Builtin, 0, len(c.Builtins))
+	for _, b := range c.Builtins {
+		if !unsafe[b.Name] {
+			safe = append(safe, b)
+		}
+	}
+	c.Builtins, c.AllowNet = safe, []string{}
+	return c
+}
+
+// Decide judges an input. It always returns a decision: what fails in any way
+// is one with Err set, which does not allow. It returns at the deadline even
+// when a built-in does not, and may be called by many goroutines at once.
+func (s *Snapshot) Decide(in *Input) Decision {
+	start := time.Now()
+	t := in.term(s.reads)
+	d, err := within(s.workers, s.timeout, func(cancel topdown.Cancel) (Decision, error) { return s.eval(t, cancel) })
+	if err != nil {
+		d = Decision{Err: explain(err)}
+	}
+	d.Eval = time.Since(start)
+	return d
+}
+
+func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err error) {
+	results := 0
+	err = s.newQuery(s.query, input, cancel).Iter(context.Background(), func(r topdown.QueryResult) error {
+		results++
+		d, err = parseDecision(r[answer])
+		return err
+	})
+	if err == nil && results != 1 {
+		err = errUndefined
+	}
+	return d, err
+}
+
+func (s *Snapshot) newQuery(body ast.Body, input *ast.Term, cancel topdown.Cancel) *topdown.Query {
+	return topdown.NewQuery(body).WithQueryCompiler(s.qc).WithCompiler(s.compiler).
+		WithStore(s.store).WithTransaction(s.txn).WithInput(input).WithCancel(cancel).
+		WithIndexing(true).WithEarlyExit(true).WithStrictBuiltinErrors(true)
+}
