@@ -13,7 +13,7 @@ import (
 // relay carries the server's answer back to the client.
 func (e *exchange) relay(ctx context.Context, a *mcp.Answer) {
 	head := &mcp.Answer{Status: a.Status, Retry: a.Retry}
-	if a.Session != "" {
+	if a.Session != "" && a.Session != e.session { // some servers repeat it; sealed anew it would look like another
 		head.Session = e.g.Sessions.seal(a.Session, e.x.Server, e.x.Caller)
 	}
 	switch {

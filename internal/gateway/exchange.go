@@ -131,7 +131,9 @@ func (g *Gateway) describeTarget(in *policy.Input, m *mcp.Message) {
 	case "prompts/get":
 		in.Prompt = &policy.Prompt{Name: m.Params.Get("name").String(), Args: m.Params.Get("arguments")}
 	case "resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated":
-		in.Resource = policy.ParseResource(m.Params.Get("uri").String())
+		if uri := m.Params.Get("uri"); uri.Exists() {
+			in.Resource = policy.ParseResource(uri.String())
+		}
 	case "completion/complete":
 		ref := m.Params.Get("ref")
 		if uri := ref.Get("uri"); uri.Exists() {

@@ -109,12 +109,13 @@ func mirrors(text string, v Value) bool {
 // where plain ASCII would not do. It reports false for a broken encoding and
 // for characters that must have been encoded.
 func DecodeHeader(value string) (string, bool) {
-	if coded, ok := strings.CutPrefix(value, "=?base64?"); ok {
-		coded, ok = strings.CutSuffix(coded, "?=")
-		text, err := base64.StdEncoding.Strict().DecodeString(coded)
-		return string(text), ok && err == nil
+	coded, prefixed := strings.CutPrefix(value, "=?base64?")
+	coded, suffixed := strings.CutSuffix(coded, "?=")
+	if !prefixed || !suffixed {
+		return value, true
 	}
-	return value, true
+	text, err := base64.StdEncoding.Strict().DecodeString(coded)
+	return string(text), err == nil
 }
 
 func mismatch(cause string) *Error {

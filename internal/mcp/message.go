@@ -201,7 +201,11 @@ func checkShape(m *Message) error {
 		if args := p.Get("arguments"); args.Exists() && !args.IsObject() {
 			return errors.New("arguments is not an object")
 		}
-	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+	case "resources/subscribe", "resources/unsubscribe":
+		if uri := p.Get("uri"); uri.Exists() && uri.String() == "" {
+			return errors.New("uri is not a URI")
+		}
+	case "resources/read":
 		if p.Get("uri").String() == "" {
 			return errors.New("uri is not a URI")
 		}

@@ -26,6 +26,7 @@ var (
 	ErrBadPatch  = errors.New("the patch does not apply")
 	ErrBadItem   = errors.New("an item of the list is ambiguous")
 	errUndefined = errors.New("the decision is undefined")
+	errNotJSON   = errors.New("the patch is not JSON")
 )
 
 // explain says what kind of failure it was and in which rule, and nothing of
@@ -127,11 +128,13 @@ func patchText(t *ast.Term) (string, error) {
 	}
 	native, err := ast.JSON(t.Value)
 	if err != nil {
-		return "", err
+		return "", errNotJSON
 	}
 	var text strings.Builder
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	err = enc.Encode(native)
-	return text.String(), err
+	if err := enc.Encode(native); err != nil {
+		return "", errNotJSON
+	}
+	return text.String(), nil
 }

@@ -90,6 +90,9 @@ func (e *Engine) load(ctx context.Context) (*Snapshot, error) {
 		digest = s.SHA256
 	}
 	a, err := e.source.fetch(ctx, e.etag, digest)
+	if errors.Is(err, errUnchanged) && a != nil {
+		e.etag = a.etag
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -124,4 +127,7 @@ func (e *Engine) Poll(ctx context.Context) {
 }
 
 // Close lets the engine's goroutines end. Nothing may be judged afterwards.
-func (e *Engine) Close() { e.workers.close() }
+func (e *Engine) Close() {
+	e.workers.close()
+	e.source.client.CloseIdleConnections()
+}

@@ -69,8 +69,13 @@ type Prompt struct {
 // shared holds the terms that the phases of one exchange have in common, so
 // that they are built once. One goroutine at a time may use it.
 type shared struct {
-	user, headers, client, params *ast.Term
-	caller                        *string
+	user, headers, client *ast.Term
+
+	params     *ast.Term
+	paramsFrom mcp.Value // what params was built of
+
+	caller    string
+	callerFor *Snapshot // whose reads caller spells out
 }
 
 // Begin prepares an input for the phases of one exchange: copies made of it
@@ -129,16 +134,14 @@ func (in *Input) term(reads *reads) *ast.Term {
 	if reads.member("client") && in.ClientName != "" {
 		o.add(keyClient, once(&in.shared.client, in.clientTerm))
 	}
-	var params *ast.Term
 	if in.Params.Exists() && (reads.member("params") || reads.member("tool") || reads.member("prompt")) {
-		params = once(&in.shared.params, func() *ast.Term { return valueTerm(in.Params) })
-		o.add(keyParams, params)
+		o.add(keyParams, in.paramsTerm())
 	}
 	if in.Tool != nil && reads.member("tool") {
-		o.add(keyTool, named(in.Tool.Name, in.Tool.Args, in.Tool.Annotations, params))
+		o.add(keyTool, in.named(in.Tool.Name, in.Tool.Args, in.Tool.Annotations))
 	}
 	if in.Prompt != nil && reads.member("prompt") {
-		o.add(keyPrompt, named(in.Prompt.Name, in.Prompt.Args, mcp.Value{}, params))
+		o.add(keyPrompt, in.named(in.Prompt.Name, in.Prompt.Args, mcp.Value{}))
 	}
 	if in.Resource != nil && reads.member("resource") {
 		o.add(keyResource, in.Resource.term())
@@ -191,20 +194,25 @@ func (in *Input) clientTerm() *ast.Term {
 	return o.term()
 }
 
+func (in *Input) paramsTerm() *ast.Term {
+	if in.shared.params == nil || in.shared.paramsFrom != in.Params {
+		in.shared.params, in.shared.paramsFrom = valueTerm(in.Params), in.Params
+	}
+	return in.shared.params
+}
+
 // named builds a tool or a prompt. Its arguments are the very term that stands
-// in params, when they stand there.
-func named(name string, args, annotations mcp.Value, params *ast.Term) *ast.Term {
+// in params, when they are those: a server's request has params of its own,
+// which may well have a member of that name.
+func (in *Input) named(name string, args, annotations mcp.Value) *ast.Term {
 	o := object{}
 	o.text(keyName, name)
-	if args.Exists() {
-		var t *ast.Term
-		if params != nil {
-			t = params.Value.(ast.Object).Get(keyArguments)
-		}
-		if t == nil {
-			t = valueTerm(args)
-		}
-		o.add(keyArgs, t)
+	switch {
+	case !args.Exists():
+	case args == in.Params.Get("arguments"):
+		o.add(keyArgs, in.paramsTerm().Value.(ast.Object).Get(keyArguments))
+	default:
+		o.add(keyArgs, valueTerm(args))
 	}
 	if annotations.Exists() {
 		o.add(keyAnnot, valueTerm(annotations))

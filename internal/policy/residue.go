@@ -17,12 +17,16 @@ const (
 // A residue is what partial evaluation left: conditions that still depend on
 // the unknown arguments, and support rules that these conditions refer to.
 type residue struct {
+	input *ast.Term              // what is known
 	rules map[string][]*ast.Rule // by the full reference of the rule
-	depth int
+	steps int
 }
 
-func newResidue(support []*ast.Module) *residue {
-	r := &residue{rules: map[string][]*ast.Rule{}}
+// maxSteps bounds how many references to rules are followed.
+const maxSteps = 4096
+
+func newResidue(input *ast.Term, support []*ast.Module) *residue {
+	r := &residue{input: input, rules: map[string][]*ast.Rule{}}
 	for _, m := range support {
 		for _, rule := range m.Rules {
 			ref := m.Package.Path.Extend(rule.Head.Ref().GroundPrefix()).String()
@@ -82,13 +86,22 @@ func (r *residue) expr(e *ast.Expr) truth {
 			return t
 		}
 	}
+	if len(e.With) > 0 {
+		return unclear
+	}
 	if term, ok := e.Terms.(*ast.Term); ok {
-		return r.term(term, ast.InternedTerm(true))
+		return r.term(term, nil)
+	}
+	if t := r.comparison(e); t != unclear {
+		return t
 	}
 	if e.IsEquality() {
 		a, b := e.Operand(0), e.Operand(1)
-		if !isData(a) {
+		if !isRef(a) {
 			a, b = b, a
+		}
+		if v := r.known(a); v != nil && b.IsGround() && !isRef(b) {
+			return truthOf(v.Compare(b.Value) == 0)
 		}
 		if isData(a) && !mentionsData(b) {
 			return r.term(a, b)
@@ -100,28 +113,47 @@ func (r *residue) expr(e *ast.Expr) truth {
 	return maybe
 }
 
-// term is the truth of a term being equal to a value. A variable equals
-// anything; a support rule is as true as its bodies.
+func truthOf(b bool) truth {
+	if b {
+		return always
+	}
+	return never
+}
+
+// known is the value of a reference into the input that is not about the
+// arguments, or nil.
+func (r *residue) known(t *ast.Term) ast.Value {
+	ref, ok := t.Value.(ast.Ref)
+	if !ok || !ref.IsGround() || !ref.HasPrefix(ast.InputRootRef) || readsIn(ast.NewExpr(t)).args {
+		return nil
+	}
+	v, err := r.input.Value.Find(ref[1:])
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// term is the truth of a term being equal to a value, or with no value being
+// anything but false. A variable equals anything; a support rule is as true as
+// its bodies.
 func (r *residue) term(t, value *ast.Term) truth {
 	if !isData(t) {
 		if _, ok := t.Value.(ast.Boolean); ok {
-			if t.Equal(value) {
-				return always
-			}
-			return never
+			return truthOf(satisfies(t, value))
 		}
 		return maybe
 	}
 	rules, ok := r.rules[t.Value.String()]
-	if r.depth++; !ok || r.depth > 64 {
+	if r.steps++; !ok || r.steps > maxSteps {
 		return unclear
 	}
 	best := never
 	for _, rule := range rules {
-		if rule.Else != nil || rule.Head.Key != nil || len(rule.Head.Args) > 0 {
+		if rule.Else != nil || rule.Head.Key != nil || len(rule.Head.Args) > 0 || !rule.Head.Ref().IsGround() {
 			return unclear
 		}
-		if equal(rule.Head.Value, value) {
+		if satisfies(rule.Head.Value, value) {
 			best = or(best, r.ruleBody(rule))
 		}
 	}
@@ -136,9 +168,20 @@ func (r *residue) ruleBody(rule *ast.Rule) truth {
 	return r.allOf(rule.Body)
 }
 
-// equal reports whether a rule with that value can satisfy the other side.
-func equal(head, value *ast.Term) bool {
-	return head == nil || !head.IsGround() || !value.IsGround() || head.Equal(value)
+// satisfies reports whether a rule with that value can satisfy the other side.
+func satisfies(head, value *ast.Term) bool {
+	switch {
+	case head == nil || !head.IsGround() || isRef(head):
+		return true
+	case value == nil:
+		return !head.Equal(ast.InternedTerm(false))
+	}
+	return !value.IsGround() || isRef(value) || head.Equal(value)
+}
+
+func isRef(t *ast.Term) bool {
+	_, ok := t.Value.(ast.Ref)
+	return ok
 }
 
 func isData(t *ast.Term) bool {

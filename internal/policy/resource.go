@@ -80,8 +80,12 @@ func (r *Resource) term() *ast.Term {
 		return o.term()
 	}
 	for _, part := range [][2]string{
-		{"scheme", r.Scheme}, {"host", r.Host}, {"port", r.Port},
-		{"path", r.Path}, {"query", r.Query}, {"fragment", r.Fragment},
+		{"scheme", r.Scheme},
+		{"host", r.Host},
+		{"port", r.Port},
+		{"path", r.Path},
+		{"query", r.Query},
+		{"fragment", r.Fragment},
 	} {
 		o.text(ast.InternedTerm(part[0]), part[1])
 	}

@@ -45,19 +45,25 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	for _, m := range b.Modules {
 		modules[m.Path] = m.Parsed
 	}
-	s.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithPathConflictsCheck(nil)
+	s.store = inmem.NewFromObjectWithOpts(b.Data,
+		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))
+	ctx := context.Background()
+	var err error
+	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
+		return nil, fmt.Errorf("open data: %w", err)
+	}
+	s.compiler = ast.NewCompiler().WithCapabilities(capabilities()).
+		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn)).
+		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, unindexed)
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
 	}
-	rule := ast.MustParseRef("data." + strings.ReplaceAll(path, "/", "."))
-	if len(s.compiler.GetRulesExact(rule)) == 0 {
-		return nil, fmt.Errorf("no rule %s", rule)
+	rule := ast.DefaultRootRef
+	for part := range strings.SplitSeq(path, "/") {
+		rule = rule.Append(ast.StringTerm(part))
 	}
-	s.store = inmem.NewFromObjectWithOpts(b.Data,
-		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))
-	var err error
-	if s.txn, err = s.store.NewTransaction(context.Background()); err != nil {
-		return nil, fmt.Errorf("open data: %w", err)
+	if len(s.compiler.GetRules(rule)) == 0 {
+		return nil, fmt.Errorf("no rule %s", rule)
 	}
 	s.qc = s.compiler.QueryCompiler()
 	decision := ast.NewBody(ast.Equality.Expr(ast.NewTerm(answer), ast.NewTerm(rule)))

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,6 +48,7 @@ type source struct {
 func newSource(location, digest string) *source {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 30 * time.Second
+	transport.DisableCompression = true // the digest is of the bytes as they are
 	return &source{
 		location: location,
 		sha256:   digest,
@@ -81,7 +83,7 @@ func (s *source) fetch(ctx context.Context, etag, digest string) (*archive, erro
 		return nil, fmt.Errorf("sha256 is %s, expected %s", a.sha256, want)
 	}
 	if a.sha256 == digest {
-		return nil, errUnchanged
+		return a, errUnchanged
 	}
 	return a, nil
 }
@@ -95,9 +97,9 @@ func (s *source) expected(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read digest: %w", err)
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(raw)), " ")
+	first := strings.SplitN(strings.TrimSpace(string(raw)), " ", 2)[0]
 	if b, err := hex.DecodeString(first); err != nil || len(b) != sha256.Size {
-		return "", fmt.Errorf("read digest: %s does not begin with a hex SHA-256", s.sha256)
+		return "", errors.New("read digest: the file does not begin with a hex SHA-256")
 	}
 	return strings.ToLower(first), nil
 }
@@ -135,14 +137,14 @@ func (s *source) get(ctx context.Context, place, etag string, limit int64) ([]by
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
 	if err != nil {
-		return nil, "", err
+		return nil, "", cause(err)
 	}
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("GET %s: %w", redact(req), cause(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	switch resp.StatusCode {
@@ -150,9 +152,20 @@ func (s *source) get(ctx context.Context, place, etag string, limit int64) ([]by
 		raw, err := readAll(resp.Body, limit)
 		return raw, resp.Header.Get("ETag"), err
 	case http.StatusNotModified:
-		return nil, "", errUnchanged
+		if etag != "" {
+			return nil, "", errUnchanged
+		}
 	}
 	return nil, "", fmt.Errorf("GET %s: %s", redact(req), resp.Status)
+}
+
+// cause leaves out the URL, in which there may be a secret.
+func cause(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 func redact(req *http.Request) string { return req.URL.Scheme + "://" + req.URL.Host + req.URL.Path }

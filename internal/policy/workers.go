@@ -49,7 +49,7 @@ func within[T any](w *workers, timeout time.Duration, f func(topdown.Cancel) (T,
 	w.start(func() {
 		defer func() {
 			if p := recover(); p != nil {
-				result <- outcome{none, fmt.Errorf("panic: %v", p)}
+				result <- outcome{none, fmt.Errorf("panic of a %T", p)} // its text may quote the input
 			}
 		}()
 		value, err := f(cancel)

@@ -1,0 +1,88 @@
+// Package interop drives Gatehouse with the official MCP clients (Go, TypeScript 1.x and 2.x) in front of
+// official servers, and asserts what each client sees: what is allowed works, what is denied is refused in a
+// form that the client can show and survives, and what flows back (progress, questions to the user, changes
+// of lists) arrives.
+//
+// All clients play the same steps, which stand with what has to be seen in story_test.go. The Go client is
+// in goclient_test.go; the others are Node scripts in node, which get the steps as JSON.
+package interop
+
+import (
+	"os"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
+)
+
+const (
+	legacy = "2025-11-25"
+	modern = "2026-07-28"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Run(m)) }
+
+// A client plays steps against an MCP endpoint and returns what it saw, one outcome for each step.
+type client struct {
+	name string
+	play func(t *testing.T, url string, steps []step) []outcome
+}
+
+// The clients that open a session, and those that look for the newer revision first.
+var (
+	legacyClients = []client{
+		{"go legacy", goClient(legacy)},
+		{"ts1", nodeClient("ts1.mjs")},
+		{"ts2 legacy", nodeClient("ts2.mjs", "legacy")},
+	}
+	autoClients = []client{
+		{"go auto", goClient(modern)},
+		{"ts2 auto", nodeClient("ts2.mjs", "auto")},
+	}
+)
+
+// TestLegacySession has all clients in front of a server that only knows sessions. Those that look for the
+// newer revision first have to come down to this one by themselves.
+func TestLegacySession(t *testing.T) {
+	for _, c := range append(legacyClients, autoClients...) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tell(t, c, newServer(t, legacy), story(legacy))
+		})
+	}
+}
+
+// TestModern has the clients that can in front of a server of the newer revision, without sessions.
+func TestModern(t *testing.T) {
+	for _, c := range autoClients {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tell(t, c, newServer(t, modern), story(modern))
+		})
+	}
+}
+
+// TestReferenceServer has all clients in front of the TypeScript reference server.
+func TestReferenceServer(t *testing.T) {
+	upstream := referenceServer(t)
+	for _, c := range append(legacyClients, autoClients...) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tell(t, c, upstream, referenceStory())
+		})
+	}
+}
+
+// tell plays a story with one client through a gateway of its own.
+func tell(t *testing.T, c client, upstream string, story []step) {
+	t.Helper()
+	gateway := harness.StartGateway(t, harness.Options{Upstream: upstream, Policy: "testdata/policy"})
+	seen := c.play(t, gateway.URL, story)
+	if len(seen) != len(story) {
+		t.Fatalf("%d outcomes of %d steps", len(seen), len(story))
+	}
+	for i, s := range story {
+		if err := s.want.check(seen[i]); err != nil {
+			t.Errorf("%s %s: %v", s.Do, s.Name, err)
+		}
+	}
+}

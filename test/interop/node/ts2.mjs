@@ -1,0 +1,22 @@
+// The official TypeScript SDK 2.x as a client: node ts2.mjs URL legacy|auto <steps.json
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { answers, options, play } from './play.mjs';
+
+async function connect() {
+  const client = new Client({ name: 'ts2', version: '1.0.0' }, { ...options, versionNegotiation: { mode: process.argv[3] } });
+  client.setRequestHandler('elicitation/create', answers.elicit);
+  client.setRequestHandler('sampling/createMessage', answers.sample);
+  await client.connect(new StreamableHTTPClientTransport(new URL(process.argv[2])));
+  return {
+    client,
+    version: () => client.getNegotiatedProtocolVersion(),
+    call: (params, opts) => client.callTool(params, opts),
+  };
+}
+
+/** A 4xx is thrown with the status and the body's text; anything in 200 is thrown as a protocol error. */
+function explain(error) {
+  return error.data?.text ? JSON.parse(error.data.text).error : error;
+}
+
+await play(connect, explain);
