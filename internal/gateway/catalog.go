@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/textproto"
+	"slices"
 	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
@@ -46,7 +47,7 @@ func (c *catalog) learn(server string, tool mcp.Value) {
 // mirrored collects the arguments that a schema wants mirrored in headers.
 func mirrored(schema mcp.Value, path []string, into map[string][]string) {
 	for name, property := range schema.Get("properties").Members() {
-		at := append(path[:len(path):len(path)], name.String())
+		at := slices.Concat(path, []string{name.String()})
 		if header := property.Get("x-mcp-header").String(); header != "" {
 			into[textproto.CanonicalMIMEHeaderKey(mcp.HeaderParam+header)] = at
 		}

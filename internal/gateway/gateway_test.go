@@ -126,8 +126,8 @@ type scripted struct {
 
 func (s *scripted) Send(_ context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.sent = append(s.sent, out)
+	s.mu.Unlock()
 	switch {
 	case s.bad != nil:
 		return nil, s.bad
@@ -187,9 +187,6 @@ func (c *client) Event(a *mcp.Answer, ev mcp.Event) error {
 	}
 	return nil
 }
-
-// all is everything that a client could read.
-func (c *client) all() string { return c.text + strings.Join(c.events, "\n") }
 
 type lockedBuffer struct {
 	mu sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"time"
 
@@ -142,14 +143,14 @@ func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome,
 	r.Judged, r.Hidden, r.Status = s.judged, s.hidden, http.StatusOK
 	if d.Err != nil {
 		r.Code, r.Reason, r.Message = policy.CodeDeny, "policy_error", "policy error: "+d.Err.Error()
-		if d.Err == policy.ErrNone {
+		if errors.Is(d.Err, policy.ErrNone) {
 			r.Reason = "policy_missing"
 		}
 	}
-	switch outcome {
-	case audit.Deny:
+	if outcome == audit.Deny {
 		r.Message = "blocked by rego: " + d.Reason
-	case audit.WouldDeny:
+	}
+	if outcome == audit.WouldDeny {
 		r.Message = "would be blocked by rego: " + d.Reason
 	}
 	if refused || outcome == audit.WouldDeny {
@@ -182,6 +183,7 @@ func (g *Gateway) warn(r *audit.Record) {
 			"user", r.Input.User.ID, "target", target(r.Input), "code", r.Code, "reason", r.Reason, "decision_id", r.DecisionID)
 	case audit.Error:
 		g.Log.Error("policy error", "error", r.Message, "kind", r.Input.Kind, "phase", r.Input.Phase, "decision_id", r.DecisionID)
+	default: // nothing out of the ordinary
 	}
 }
 

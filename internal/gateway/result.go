@@ -91,7 +91,7 @@ func (e *exchange) filter(s subject) (subject, *refusal) {
 		}
 		kept = append(kept, item.Text())
 	}
-	if s.hidden == 0 && items.Kind() == '[' {
+	if e.g.Mode != Enforce || s.hidden == 0 && items.Kind() == '[' {
 		return s, nil
 	}
 	text := items.Replace("[" + strings.Join(kept, ",") + "]")

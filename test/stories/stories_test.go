@@ -135,10 +135,11 @@ func call() {
 		fail(err)
 	}
 	answer, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
 	if err != nil {
 		fail(err)
 	}
-	fmt.Printf("%d %s\n", resp.StatusCode, bytes.TrimSpace(answer))
+	_, _ = fmt.Fprintf(os.Stdout, "%d %s\n", resp.StatusCode, bytes.TrimSpace(answer))
 }
 
 // await is the command await URL [TEXT]: it waits until the URL answers with
@@ -154,13 +155,13 @@ func await() {
 	for {
 		body, err := get(ctx, url)
 		if err == nil && strings.Contains(body, want) {
-			fmt.Println(body)
+			_, _ = fmt.Fprintln(os.Stdout, body)
 			return
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			fail(fmt.Errorf("%s: no %q in %s: %v", url, want, body, err))
+			fail(fmt.Errorf("%s: no %q in %s: %w", url, want, body, err))
 		}
 	}
 }

@@ -1,0 +1,80 @@
+# The messages that carry no act of their own: whoever may connect may send them.
+# Methods that nobody lists are refused with `method_not_allowed`.
+package mcp
+
+plumbing := {
+	"initialize",
+	"logging/setLevel",
+	"notifications/cancelled",
+	"notifications/initialized",
+	"notifications/progress",
+	"notifications/roots/list_changed",
+	"ping",
+	"prompts/list",
+	"resources/list",
+	"resources/templates/list",
+	"server/discover",
+	"tools/list",
+}
+
+server_notifications := {
+	"notifications/cancelled",
+	"notifications/elicitation/complete",
+	"notifications/message",
+	"notifications/progress",
+	"notifications/prompts/list_changed",
+	"notifications/resources/list_changed",
+	"notifications/subscriptions/acknowledged",
+	"notifications/tools/list_changed",
+}
+
+allow if {
+	input.phase == "request"
+	plumbing[input.kind]
+}
+
+# A result was asked for, and the asking was judged.
+allow if {
+	input.phase == "response"
+	is_string(input.kind)
+	not startswith(input.kind, "notifications/")
+}
+
+# A notification was not asked for, so the server may send only what is known.
+allow if {
+	input.phase == "response"
+	server_notifications[input.kind]
+}
+
+# What a server asks of the client: sampling, elicitation, roots.
+allow if {
+	input.phase == "server_request"
+	server_may_ask
+}
+
+allow if {
+	input.phase == "server_request"
+	input.kind == "ping"
+}
+
+# The client's answer to such a question; an answer is the only thing that a client
+# may send under these names.
+allow if {
+	input.phase == "request"
+	input.response
+	server_may_ask
+}
+
+allow if {
+	input.phase == "request"
+	input.error
+	server_may_ask
+}
+
+server_may_ask if data.server_requests[input.server][input.kind] == true
+
+refusal["elicitation/create"] := "server_request_not_allowed"
+
+refusal["roots/list"] := "server_request_not_allowed"
+
+refusal["sampling/createMessage"] := "server_request_not_allowed"
