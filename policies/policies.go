@@ -45,7 +45,7 @@ func BundleOf(fsys fs.FS) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(sum, "%s %d\n", name, len(data))
+		_, _ = fmt.Fprintf(sum, "%s %d\n", name, len(data))
 		sum.Write(data)
 		content = append(content, file{name, data})
 	}
