@@ -11,6 +11,7 @@ import (
 type Log struct {
 	mu    sync.Mutex
 	w     io.Writer
+	torn  bool // the last line is there in part, and has no end
 	close func() error
 	input bool
 }
@@ -21,8 +22,8 @@ func NewLog(w io.Writer, input bool) *Log {
 	return &Log{w: w, input: input, close: func() error { return nil }}
 }
 
-// Open opens the log at path, where "-" is stdout. A file is appended to and
-// made readable by its owner alone.
+// Open opens the log at path, where "-" is stdout. A file is appended to, and a
+// new one is readable by its owner alone.
 func Open(path string, stdout io.Writer, input bool) (*Log, error) {
 	if path == "-" {
 		return NewLog(stdout, input), nil
@@ -38,20 +39,36 @@ func Open(path string, stdout io.Writer, input bool) (*Log, error) {
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 
+// maxKept is the size beyond which a buffer is not kept for further records.
+const maxKept = 64 << 10
+
 // Write appends the record. When it returns nil, the whole line is with the
 // operating system.
 func (l *Log) Write(r *Record) error {
 	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
 	line := r.append((*buf)[:0], l.input)
-	*buf = line
+	err := l.write(line)
+	if *buf = line; cap(line) <= maxKept {
+		buffers.Put(buf)
+	}
+	return err
+}
+
+func (l *Log) write(line []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, err := l.w.Write(line)
-	if err != nil && n > 0 && n < len(line) {
-		// A full disk took half a line: end it, so that the next one is whole.
-		_, _ = l.w.Write([]byte("\n"))
+	if l.torn {
+		// A full disk took part of a line: end it, so that this one is whole.
+		if _, err := l.w.Write([]byte("\n")); err != nil {
+			return err
+		}
+		l.torn = false
 	}
+	n, err := l.w.Write(line)
+	if err == nil && n < len(line) {
+		err = io.ErrShortWrite
+	}
+	l.torn = n > 0 && n < len(line)
 	return err
 }
 

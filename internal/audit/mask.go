@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,13 +18,13 @@ const masked = `"***"`
 // secretKeys are parts of names, in lower case without - and _, of members
 // whose value is a secret.
 var secretKeys = []string{
-	"password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey",
+	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "apikey", "accesskey", "privatekey",
 	"authorization", "cookie", "credential", "signature",
 }
 
 // secretMarks are what well-known kinds of secrets hold.
 var secretMarks = []string{
-	"-----BEGIN", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "xoxb-", "xoxp-", "AIza", "eyJ", "Bearer ",
+	"-----BEGIN", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "xoxb-", "xoxp-", "AIza", "eyJ", "Bearer ", "bearer ", "Basic ",
 }
 
 var bare = strings.NewReplacer("-", "", "_", "")
@@ -33,8 +34,24 @@ func secretKey(name string) bool {
 	return slices.ContainsFunc(secretKeys, func(part string) bool { return strings.Contains(name, part) })
 }
 
+// secretText reports whether a word of the text begins like a secret.
 func secretText(s string) bool {
-	return slices.ContainsFunc(secretMarks, func(mark string) bool { return strings.Contains(s, mark) })
+	return slices.ContainsFunc(secretMarks, func(mark string) bool {
+		for rest := s; ; {
+			i := strings.Index(rest, mark)
+			if i < 0 {
+				return false
+			}
+			if at := len(s) - len(rest) + i; at == 0 || !alphanumeric(s[at-1]) {
+				return true
+			}
+			rest = rest[i+1:]
+		}
+	})
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 // appendValue adds a value on one line, masked.
@@ -44,24 +61,18 @@ func appendValue(b []byte, v mcp.Value) []byte {
 		b = append(b, '{')
 		for name, m := range v.Members() {
 			n := name.String()
-			if b[len(b)-1] != '{' {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, n), ':')
+			b = append(appendString(comma(b), n), ':')
 			if secretKey(n) {
 				b = append(b, masked...)
-				continue
+			} else {
+				b = appendValue(b, m)
 			}
-			b = appendValue(b, m)
 		}
 		return append(b, '}')
 	case '[':
 		b = append(b, '[')
 		for item := range v.Items() {
-			if b[len(b)-1] != '[' {
-				b = append(b, ',')
-			}
-			b = appendValue(b, item)
+			b = appendValue(comma(b), item)
 		}
 		return append(b, ']')
 	case '"':
@@ -74,24 +85,27 @@ func appendText(b []byte, s string) []byte {
 	if secretText(s) {
 		return append(b, masked...)
 	}
+	if strings.Contains(s, "://") {
+		s = maskURI(s)
+	}
 	return appendString(b, s)
 }
 
 // plainHeaders are the headers whose values a record shows. Any other may be
-// a credential under a name of its own.
+// a credential under a name of its own, or repeat what is masked elsewhere, as
+// Mcp-Name does in base64.
 var plainHeaders = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Content-Length": true,
 	"Content-Type": true, "Host": true, "Origin": true, "User-Agent": true, "Traceparent": true,
-	mcp.HeaderVersion: true, mcp.HeaderMethod: true, mcp.HeaderName: true,
+	mcp.HeaderVersion: true, mcp.HeaderMethod: true,
 }
 
 func appendHeaders(b []byte, h http.Header) []byte {
 	b = append(b, '{')
-	for name, values := range h {
-		b = key(b, "")
-		b = append(appendString(b[:len(b)-3], strings.ToLower(name)), ':')
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		b = append(appendString(comma(b), strings.ToLower(name)), ':')
 		if plainHeaders[name] {
-			b = appendText(b, strings.Join(values, ", "))
+			b = appendText(b, strings.Join(h[name], ", "))
 		} else {
 			b = append(b, masked...)
 		}
@@ -99,22 +113,29 @@ func appendHeaders(b []byte, h http.Header) []byte {
 	return append(b, '}')
 }
 
-// maskURI masks user information and the values of a query.
+// maskURI masks user information, and the values of a query or fragment.
 func maskURI(uri string) string {
-	if !strings.ContainsAny(uri, "?@") {
+	if !strings.ContainsAny(uri, "?@#") {
 		return uri
 	}
 	u, err := url.Parse(uri)
-	if err != nil {
+	if err != nil || strings.Contains(uri, "@") && strings.Contains(u.Path+u.Opaque, "://") {
 		return "***"
 	}
-	if u.User != nil {
-		u.User = url.User("***")
+	hidden := func(there bool, mark string) string {
+		if there {
+			return mark + "***"
+		}
+		return ""
 	}
-	if u.RawQuery != "" {
-		u.RawQuery = "***"
+	query, fragment := hidden(u.RawQuery != "", "?"), hidden(u.Fragment != "", "#")
+	user := u.User != nil
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	text := u.String()
+	if user {
+		text = strings.Replace(text, "//", "//***@", 1)
 	}
-	return u.String()
+	return text + query + fragment
 }
 
 // appendString adds a JSON string in which nothing can end a line, turn the

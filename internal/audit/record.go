@@ -62,10 +62,8 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 	b = text(b, "message", r.Message)
 	b = number(b, "status", int64(r.Status))
 	if r.Revision != "" {
-		b = append(b, `,"bundle":{"revision":`...)
-		b = appendString(b, r.Revision)
-		b = text(b, "sha256", r.SHA256)
-		b = append(b, '}')
+		b = text(open(b, "bundle"), "revision", r.Revision)
+		b = append(text(b, "sha256", r.SHA256), '}')
 	}
 	b = number(b, "eval_ns", int64(r.Eval))
 	b = number(b, "items", int64(r.Judged))
@@ -109,14 +107,30 @@ func number(b []byte, name string, value int64) []byte {
 	return strconv.AppendInt(key(b, name), value, 10)
 }
 
-// key adds a member's name, and a comma unless it is the first.
-func key(b []byte, name string) []byte {
-	if len(b) > 0 && b[len(b)-1] != '{' {
-		b = append(b, ',')
+func value(b []byte, name string, v mcp.Value) []byte {
+	if !v.Exists() {
+		return b
 	}
-	b = append(b, '"')
+	return appendValue(key(b, name), v)
+}
+
+// open begins an object as a member.
+func open(b []byte, name string) []byte { return append(key(b, name), '{') }
+
+// key adds a member's name, which needs no escape.
+func key(b []byte, name string) []byte {
+	b = append(comma(b), '"')
 	b = append(b, name...)
 	return append(b, '"', ':')
+}
+
+// comma separates what follows from what is there, if that needs it.
+func comma(b []byte) []byte {
+	switch b[len(b)-1] {
+	case '{', '[':
+		return b
+	}
+	return append(b, ',')
 }
 
 // appendInput adds the input as the policy saw it, masked, and without what
@@ -126,33 +140,27 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	b = text(b, "phase", string(in.Phase))
 	b = text(b, "kind", in.Kind)
 	b = text(b, "server", in.Server)
-	b = append(b, `,"user":{`...)
-	b = text(b, "id", in.User.ID)
+	b = text(open(b, "user"), "id", in.User.ID)
 	b = append(key(b, "roles"), '[')
-	for i, role := range in.User.Roles {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendString(b, role)
+	for _, role := range in.User.Roles {
+		b = appendString(comma(b), role)
 	}
 	b = append(b, ']')
 	b = text(b, "auth", in.User.Auth)
 	b = append(b, '}')
 	if in.Tool != nil {
-		b = named(b, "tool", in.Tool.Name, in.Tool.Args)
-		if in.Tool.Annotations.Exists() {
-			b = append(appendValue(key(b[:len(b)-1], "annotations"), in.Tool.Annotations), '}')
-		}
+		b = text(open(b, "tool"), "name", in.Tool.Name)
+		b = value(b, "args", in.Tool.Args)
+		b = append(value(b, "annotations", in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
-		b = append(text(append(key(b, "resource"), '{'), "uri", maskURI(in.Resource.URI)), '}')
+		b = append(text(open(b, "resource"), "uri", maskURI(in.Resource.URI)), '}')
 	}
 	if in.Prompt != nil {
-		b = named(b, "prompt", in.Prompt.Name, in.Prompt.Args)
+		b = text(open(b, "prompt"), "name", in.Prompt.Name)
+		b = append(value(b, "args", in.Prompt.Args), '}')
 	}
-	if in.Params.Exists() {
-		b = appendValue(key(b, "params"), in.Params)
-	}
+	b = value(b, "params", in.Params)
 	if in.Response.Exists() {
 		b = append(key(b, "response"), masked...)
 	}
@@ -162,18 +170,10 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	b = text(b, "request_ip", in.RequestIP)
 	b = appendHeaders(key(b, "headers"), in.Headers)
 	if in.ClientName != "" {
-		b = append(key(b, "client"), '{')
-		b = append(text(text(b, "name", in.ClientName), "version", in.ClientVersion), '}')
+		b = text(open(b, "client"), "name", in.ClientName)
+		b = append(text(b, "version", in.ClientVersion), '}')
 	}
 	b = text(b, "protocol_version", in.ProtocolVersion)
 	b = text(b, "transport", in.Transport)
-	return append(b, '}')
-}
-
-func named(b []byte, member, name string, args mcp.Value) []byte {
-	b = text(append(key(b, member), '{'), "name", name)
-	if args.Exists() {
-		b = appendValue(key(b, "args"), args)
-	}
 	return append(b, '}')
 }

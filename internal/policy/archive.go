@@ -23,25 +23,34 @@ func untar(raw []byte) (map[string][]byte, error) {
 	}
 	limit := min(maxExpanded, 1<<20+int64(len(raw))*maxRatio)
 	counted := &io.LimitedReader{R: zr, N: limit + 1}
-	files := map[string][]byte{}
+	u := unpacking{files: map[string][]byte{}, left: limit}
 	for tr := tar.NewReader(counted); ; {
 		h, err := tr.Next()
-		if counted.N <= 0 {
-			return nil, fmt.Errorf("unpack: more than %d bytes", limit)
+		if err == nil {
+			err = u.add(h, tr)
+		} else if errors.Is(err, io.EOF) {
+			_, err = io.Copy(io.Discard, counted) // up to the checksum
+			if err == nil && counted.N > 0 {
+				return u.files, nil
+			}
 		}
-		if errors.Is(err, io.EOF) {
-			return files, nil
+		if counted.N <= 0 {
+			err = fmt.Errorf("more than %d bytes", limit)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("unpack: %w", err)
-		}
-		if err := unpack(files, h, tr); err != nil {
 			return nil, fmt.Errorf("unpack: %w", err)
 		}
 	}
 }
 
-func unpack(files map[string][]byte, h *tar.Header, r io.Reader) error {
+// An unpacking is the files found so far, and how many bytes more there may
+// be: a sparse file has more of them than its archive.
+type unpacking struct {
+	files map[string][]byte
+	left  int64
+}
+
+func (u *unpacking) add(h *tar.Header, r io.Reader) error {
 	name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
 	switch {
 	case h.Typeflag == tar.TypeDir:
@@ -50,16 +59,19 @@ func unpack(files map[string][]byte, h *tar.Header, r io.Reader) error {
 		return fmt.Errorf("%q is not a regular file", h.Name)
 	case strings.Contains("/"+h.Name+"/", "/../"):
 		return fmt.Errorf("%q leads out of the bundle", h.Name)
-	case files[name] != nil:
+	case name == "":
+		return fmt.Errorf("%q is no name of a file", h.Name)
+	case u.files[name] != nil:
 		return fmt.Errorf("%q is there twice", name)
-	case len(files) >= maxFiles:
+	case len(u.files) >= maxFiles:
 		return fmt.Errorf("more than %d files", maxFiles)
 	}
-	raw, err := io.ReadAll(r)
+	raw, err := readAll(r, u.left)
+	u.left -= int64(len(raw))
 	if raw == nil {
 		raw = []byte{}
 	}
-	files[name] = raw
+	u.files[name] = raw
 	return err
 }
 

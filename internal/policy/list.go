@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"strconv"
 	"sync"
 
@@ -44,20 +45,24 @@ func (s *Snapshot) Visible(in *Input) (d Decision, fresh bool) {
 
 func (s *Snapshot) judgeItem(in *Input) Decision {
 	d := s.Decide(in)
-	if d.Allow || d.Err != nil {
+	undefined := errors.Is(d.Err, errUndefined) // as it may well be without arguments
+	if d.Allow || d.Err != nil && !undefined {
 		return d
 	}
-	d.Allow = d.Code != CodeDeny
+	stays := !undefined && d.Code != CodeDeny
 	if s.reads.args {
 		t := in.term(s.reads)
 		switch s.couldAllow(t) {
 		case always, maybe:
-			d.Allow = true
+			stays = true
 		case never:
-			d.Allow = false
+			stays = false
 		case unclear:
-			d.Allow = d.Allow || s.looksAtArguments(t)
+			stays = stays || s.looksAtArguments(t)
 		}
+	}
+	if stays {
+		d.Allow, d.Err = true, nil
 	}
 	return d
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +72,3 @@ func call(t testing.TB, name, args string) *Input {
 	in.Begin()
 	return in
 }
-
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
-

@@ -24,8 +24,14 @@ func ApplyPatch(text, patch string) (string, error) {
 		return "", fmt.Errorf("read patch: %w", err)
 	}
 	if p.IsObject() {
-		out, err := jsonpatch.MergePatch([]byte(text), []byte(patch))
-		return string(out), err
+		target, err := mcp.ParseValue(text)
+		if err != nil {
+			return "", fmt.Errorf("read value: %w", err)
+		}
+		return string(appendMerged(nil, target, p)), nil
+	}
+	if p.Kind() != '[' {
+		return "", errors.New("a patch is an object or an array")
 	}
 	for op := range p.Items() {
 		if err := checkOperation(op); err != nil {
@@ -40,18 +46,48 @@ func ApplyPatch(text, patch string) (string, error) {
 	return string(out), err
 }
 
+// appendMerged adds the target as a merge patch makes it. What the patch does
+// not name stays as it was written.
+func appendMerged(b []byte, target, patch mcp.Value) []byte {
+	if !patch.IsObject() {
+		return append(b, patch.Text()...)
+	}
+	b = append(b, '{')
+	first := len(b)
+	member := func(name, old, merge mcp.Value) {
+		if merge.Kind() == 'n' {
+			return
+		}
+		if len(b) > first {
+			b = append(b, ',')
+		}
+		b = append(append(b, name.Text()...), ':')
+		if merge.Exists() {
+			b = appendMerged(b, old, merge)
+		} else {
+			b = append(b, old.Text()...)
+		}
+	}
+	for name, m := range target.Members() {
+		member(name, m, patch.Get(name.String()))
+	}
+	for name, m := range patch.Members() {
+		if !target.Get(name.String()).Exists() {
+			member(name, mcp.Value{}, m)
+		}
+	}
+	return append(b, '}')
+}
+
+// checkOperation refuses what the library would forgive. It counts indices
+// from the start only, as long as its options do not say otherwise.
 func checkOperation(op mcp.Value) error {
-	for _, member := range []string{"path", "from"} {
-		path := op.Get(member)
-		if member == "from" && !path.Exists() {
-			continue
-		}
-		if !strings.HasPrefix(path.String(), "/") {
-			return errors.New("a patch operation must point into the value")
-		}
-		if strings.Contains(path.String(), "/-") && !strings.HasSuffix(path.String(), "/-") {
-			return errors.New("a patch operation counts from the end of an array")
-		}
+	kind, from := op.Get("op").String(), op.Get("from")
+	switch {
+	case !strings.HasPrefix(op.Get("path").String(), "/"), from.Exists() && !strings.HasPrefix(from.String(), "/"):
+		return errors.New("a patch operation must point into the value")
+	case !op.Get("value").Exists() && (kind == "add" || kind == "replace" || kind == "test"):
+		return errors.New("a patch operation has no value")
 	}
 	return nil
 }

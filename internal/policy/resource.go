@@ -1,9 +1,13 @@
 package policy
 
 import (
+	"net/netip"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -26,39 +30,111 @@ type Resource struct {
 
 // ParseResource takes a URI apart. It does not vouch for a URI with what
 // readers disagree on: user information, an encoded slash or percent sign, a
-// backslash, control characters, or a path that climbs above its root.
+// backslash, control characters, a path that climbs above its root or has empty
+// segments, a host that some read as another.
 func ParseResource(uri string) *Resource {
 	r := &Resource{URI: uri}
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" || u.User != nil {
+	if err != nil || u.Scheme == "" || u.User != nil || !utf8.ValidString(u.Path+u.Fragment) ||
+		strings.ContainsFunc(uri, odd) || strings.ContainsFunc(u.Path, oddInPath) {
 		return r
 	}
-	text := u.Path + u.Opaque
-	if strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c == '\\' || c == 0x7f }) ||
-		strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '\\' || c == 0x7f || c == '%' }) ||
-		strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") || strings.Contains(u.Opaque, "%") || climbs(text) {
+	host, ok := plainHost(u.Hostname())
+	port, known := plainPort(u.Scheme, u.Port())
+	web := defaultPorts[u.Scheme] != ""
+	switch {
+	case !ok, !known, web && host == "", strings.Contains(strings.ToLower(u.RawPath), "%2f"):
+		return r
+	case u.Opaque != "" && (web || u.Scheme == "file" || strings.Contains(u.Opaque, "%") || hasDots(u.Opaque)):
+		return r
+	case climbs(u.Path), strings.Contains(u.Path+u.Opaque, "//"):
 		return r
 	}
 	r.Valid = true
-	r.Scheme, r.Host, r.Port = strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
-	r.Query, r.Fragment = u.RawQuery, u.Fragment
+	r.Scheme, r.Host, r.Port, r.Query, r.Fragment = u.Scheme, host, port, u.RawQuery, u.Fragment
+	if r.Scheme == "file" && host == "localhost" {
+		r.Host = ""
+	}
 	r.Path = u.Opaque
 	if u.Path != "" {
 		r.Path = path.Clean(u.Path)
-		if strings.HasSuffix(u.Path, "/") && r.Path != "/" {
+		last := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+		if (last == "" || last == "." || last == "..") && r.Path != "/" {
 			r.Path += "/"
 		}
 	}
 	return r
 }
 
-// climbs reports whether .. leads above the root.
+// odd are the characters that some readers drop, and others do not.
+func odd(c rune) bool { return c == '\\' || c == ' ' || unicode.IsControl(c) || c == utf8.RuneError }
+
+// oddInPath are those that a path does not have once it is decoded. A percent sign
+// is left for somebody to decode once more.
+func oddInPath(c rune) bool { return c == '%' || c != ' ' && odd(c) }
+
+// defaultPorts are of the schemes whose URIs always have a host.
+var defaultPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}
+
+// plainPort is a port in the one form, which is none for the scheme's own.
+func plainPort(scheme, port string) (string, bool) {
+	if port == "" {
+		return "", true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if port = strconv.FormatUint(n, 10); port == defaultPorts[scheme] {
+		port = ""
+	}
+	return port, err == nil
+}
+
+// plainHost is a host in lower case, and reports whether all read it alike:
+// browsers take 0x7f.1 for an address and fold what is not ASCII.
+func plainHost(host string) (string, bool) {
+	if strings.Contains(host, ":") {
+		ip, err := netip.ParseAddr(host)
+		return ip.String(), err == nil && ip.Zone() == ""
+	}
+	host = strings.ToLower(host)
+	labels := strings.Split(host, ".")
+	if last := labels[len(labels)-1]; last != "" && last[0] >= '0' && last[0] <= '9' {
+		ip, err := netip.ParseAddr(host)
+		return ip.String(), err == nil
+	} else if last == "" && host != "" {
+		return "", false
+	}
+	return host, !strings.ContainsFunc(host, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_'
+	})
+}
+
+// dots are the segments that lead somewhere else; some readers take a segment
+// without what stands behind its semicolon.
+func dots(segment string) string {
+	if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+		return name
+	}
+	return ""
+}
+
+func hasDots(p string) bool {
+	for segment := range strings.SplitSeq(p, "/") {
+		if dots(segment) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// climbs reports whether .. leads above the root, or for some readers might.
 func climbs(p string) bool {
 	depth := 0
 	for segment := range strings.SplitSeq(p, "/") {
-		switch segment {
-		case "", ".":
-		case "..":
+		switch d := dots(segment); {
+		case d != "" && d != segment:
+			return true
+		case segment == "", segment == ".":
+		case segment == "..":
 			if depth--; depth < 0 {
 				return true
 			}

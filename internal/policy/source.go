@@ -228,7 +228,7 @@ func inBundle(base string) bool {
 func digestOf(files map[string][]byte) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		fmt.Fprintf(h, "%d %s %d ", len(name), name, len(files[name]))
+		_, _ = fmt.Fprintf(h, "%d %s %d ", len(name), name, len(files[name]))
 		h.Write(files[name])
 	}
 	return hex.EncodeToString(h.Sum(nil))
