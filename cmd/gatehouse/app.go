@@ -85,7 +85,9 @@ func (a *app) server(h http.Handler) *http.Server {
 		ReadTimeout:       readTime,
 		IdleTimeout:       keepAliveTime,
 		MaxHeaderBytes:    maxHeaders,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * has no path of ours
+		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 }
 

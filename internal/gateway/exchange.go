@@ -80,7 +80,7 @@ func (e *exchange) findKind() *mcp.Error {
 		}
 		return nil
 	}
-	if e.msg.Method == "tools/call" {
+	if e.msg.Method == "tools/call" && e.modern() {
 		tool := e.g.catalog.find(e.x.Server, e.msg.Target())
 		return mcp.CheckParams(e.x.Header, e.msg.Params.Get("arguments"), tool.params)
 	}
@@ -157,12 +157,20 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 		h.Set(mcp.HeaderSession, e.session)
 	}
 	answer, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: e.x.Verb, Header: h, Text: e.msg.Text})
-	if bad != nil {
+	if bad != nil && ctx.Err() != nil {
+		bad = mcp.Refuse(statusLeft, "the client left", "")
+	}
+	if bad != nil && bad.Status != statusLeft {
 		e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
+	}
+	if bad != nil {
 		return nil, e.reject(policy.Response, bad, "")
 	}
 	return answer, nil
 }
+
+// statusLeft stands in records for a client that did not wait for its answer.
+const statusLeft = 499
 
 var forwarded = map[string]bool{
 	"Accept": true, "Accept-Language": true, "User-Agent": true,

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -297,5 +298,17 @@ func TestSessionsAreBound(t *testing.T) {
 	b.Serve(t.Context(), x, other)
 	if other.status != http.StatusNotFound || len(b.server.sent) != 2 {
 		t.Errorf("at another server alice got %d", other.status)
+	}
+}
+
+func TestClientThatLeft(t *testing.T) {
+	b := newBench(t, allowAll)
+	b.server.bad = mcp.Refuse(http.StatusBadGateway, "the server is down", "context canceled")
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	x := &Exchange{Server: "s", Caller: alice, Verb: http.MethodPost, Header: http.Header{}, Text: `{"jsonrpc":"2.0","id":1,"method":"ping"}`}
+	b.Serve(ctx, x, &client{})
+	if r := b.last(); r["outcome"] != "reject" || r["message"] != "the client left" || strings.Contains(b.log.String(), "upstream failed") {
+		t.Errorf("record %v, log %s", r, b.log)
 	}
 }

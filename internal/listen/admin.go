@@ -31,18 +31,30 @@ type Admin struct {
 	Ready   func() Readiness
 }
 
-// Handler returns the handler of the admin listener.
+// Handler returns the handler of the admin listener. Its paths are taken as they
+// were sent, and nothing is redirected.
 func (a *Admin) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+	metrics := promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if bad := a.Origins.check(r); bad != nil {
 			http.Error(w, bad.Message, bad.Status)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		switch r.URL.EscapedPath() {
+		case "/healthz":
+			w.WriteHeader(http.StatusOK)
+		case "/readyz":
+			a.readyz(w, r)
+		case "/metrics":
+			metrics.ServeHTTP(w, r)
+		default:
+			http.Error(w, "not found", http.StatusNotFound)
+		}
 	})
 }
 

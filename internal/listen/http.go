@@ -34,11 +34,26 @@ type HTTP struct {
 // ServeHTTP receives one request, as far as it can be told without its message
 // who asks what of which server.
 func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// There may have been a Content-Length as well, which net/http hides. What
+		// a proxy took for the rest of that body must not become a request.
+		w.Header().Set("Connection", "close")
+	}
+	if h.Origins.check(r) == nil && h.Origins.allow(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	reply := &httpReply{w, http.NewResponseController(w)}
 	x := &gateway.Exchange{Transport: "http", Verb: r.Method, Header: r.Header, RequestIP: r.RemoteAddr}
 	if bad := h.receive(x, r); bad != nil {
 		if bad.Status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
+		}
+		if bad.Status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", "POST, GET, DELETE")
+		}
+		if r.ContentLength != 0 && x.Text == "" {
+			w.Header().Set("Connection", "close") // rather than read a body that nobody wants
 		}
 		h.Gateway.Reject(x, bad, reply)
 		return
@@ -87,9 +102,16 @@ func (h *HTTP) identify(x *gateway.Exchange, r *http.Request) *mcp.Error {
 	return nil
 }
 
+// nameCharacters are those of server names.
+const nameCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-"
+
 // server is the server that a path names. Paths are compared as they were
-// sent: one that would have to be cleaned or decoded first names none.
+// sent: one that would have to be cleaned or decoded first names none, and nor
+// does a URL of another host.
 func (h *HTTP) server(r *http.Request) (string, bool) {
+	if r.URL.Host != "" {
+		return "", false
+	}
 	path := r.URL.EscapedPath()
 	if path == "/mcp" {
 		return h.Only, h.Only != ""
@@ -99,7 +121,7 @@ func (h *HTTP) server(r *http.Request) (string, bool) {
 		return "", false
 	}
 	name, ok = strings.CutSuffix(name, "/mcp")
-	return name, ok && name != "" && !strings.ContainsAny(name, "/%")
+	return name, ok && name != "" && strings.Trim(name, nameCharacters) == ""
 }
 
 func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
@@ -110,7 +132,7 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 		other && !strings.EqualFold(charset, "utf-8") || len(params) == 1 && !other {
 		return mcp.Refuse(http.StatusUnsupportedMediaType, "unsupported media type", "not plain application/json")
 	}
-	if r.Header.Get("Content-Encoding") != "" || len(r.Header.Values("Content-Encoding")) > 0 {
+	if len(r.Header.Values("Content-Encoding")) > 0 {
 		return mcp.Refuse(http.StatusUnsupportedMediaType, "unsupported media type", "the body is encoded")
 	}
 	if r.ContentLength > h.Limit {
@@ -130,12 +152,11 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 	return nil
 }
 
-// readText reads a whole body, into one buffer if its size is known.
+// readText reads a whole body, into one buffer if its size is known and small:
+// nobody gets much memory for the mere promise of a message.
 func readText(body io.Reader, size int64) (string, error) {
 	var b strings.Builder
-	if size > 0 {
-		b.Grow(int(size))
-	}
+	b.Grow(int(max(0, min(size, 64<<10))))
 	_, err := io.Copy(&b, body)
 	return b.String(), err
 }

@@ -41,6 +41,25 @@ func (o *Origins) check(r *http.Request) *mcp.Error {
 	return nil
 }
 
+// allow lets pages of an allowed origin read the answer, and reports whether
+// the request only asks for that leave.
+func (o *Origins) allow(h http.Header, r *http.Request) (preflight bool) {
+	origin := r.Header.Get("Origin")
+	if !slices.Contains(o.Allowed, origin) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Vary", "Origin")
+	h.Set("Access-Control-Expose-Headers", mcp.HeaderSession+", Retry-After, WWW-Authenticate")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE")
+	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	h.Set("Access-Control-Max-Age", "600")
+	return true
+}
+
 func (o *Origins) hasHost(host string) bool {
 	return slices.ContainsFunc(o.Allowed, func(origin string) bool {
 		_, allowed, _ := strings.Cut(origin, "://")

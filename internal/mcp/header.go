@@ -2,8 +2,8 @@ package mcp
 
 import (
 	"encoding/base64"
+	"math/big"
 	"net/http"
-	"strconv"
 	"strings"
 )
 
@@ -20,10 +20,8 @@ const (
 // its body. The body decides; but a server, or whatever stands before it, may
 // go by the headers.
 func CheckHeaders(h http.Header, m *Message) *Error {
-	for name, values := range h {
-		if strings.HasPrefix(name, "Mcp-") && len(values) > 1 {
-			return mismatch(name + " is given twice")
-		}
+	if twice(h) {
+		return mismatch("a header is given twice")
 	}
 	stated, inBody := h.Get(HeaderVersion), m.Version()
 	modern := stated >= Modern || inBody != ""
@@ -40,6 +38,32 @@ func CheckHeaders(h http.Header, m *Message) *Error {
 		return mismatch(HeaderMethod + " differs from the body")
 	}
 	return checkName(h, m)
+}
+
+// twice reports whether one of the Mcp-* headers has two values, or two names
+// that are one to a server behind CGI or WSGI, where _ stands for - as well.
+func twice(h http.Header) bool {
+	underscored := false
+	for name, values := range h {
+		if strings.HasPrefix(name, "Mcp") {
+			if len(values) > 1 {
+				return true
+			}
+			underscored = underscored || strings.Contains(name, "_")
+		}
+	}
+	if !underscored {
+		return false
+	}
+	seen := map[string]bool{}
+	for name := range h {
+		name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		if strings.HasPrefix(name, "mcp-") && seen[name] {
+			return true
+		}
+		seen[name] = true
+	}
+	return false
 }
 
 // checkLegacy checks a message that need not have Mcp-* headers: those it has
@@ -78,7 +102,7 @@ func CheckParams(h http.Header, args Value, params map[string][]string) *Error {
 			}
 			continue
 		}
-		if !given {
+		if len(values) != 1 {
 			return mismatch(name + " is missing")
 		}
 		if text, ok := DecodeHeader(values[0]); !ok || !mirrors(text, v) {
@@ -98,16 +122,15 @@ func mirrors(text string, v Value) bool {
 		if text == v.Text() {
 			return true
 		}
-		a, errA := strconv.ParseInt(text, 10, 64)
-		b, errB := strconv.ParseFloat(v.Text(), 64)
-		return errA == nil && errB == nil && float64(a) == b
+		n, ok := new(big.Rat).SetString(v.Text())
+		return ok && n.IsInt() && n.Num().String() == text
 	}
 	return false
 }
 
 // DecodeHeader decodes a mirrored value, which is base64 within =?base64?…?=
-// where plain ASCII would not do. It reports false for a broken encoding and
-// for characters that must have been encoded.
+// where plain ASCII would not do. It reports false for broken base64. What
+// should have been encoded and is not passes as it is: the Go SDK sends it so.
 func DecodeHeader(value string) (string, bool) {
 	coded, prefixed := strings.CutPrefix(value, "=?base64?")
 	coded, suffixed := strings.CutSuffix(coded, "?=")

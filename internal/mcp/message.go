@@ -7,6 +7,7 @@ package mcp
 import (
 	"errors"
 	"strings"
+	"unicode"
 )
 
 // Modern is the first revision of the stateless era. Older revisions open
@@ -58,10 +59,16 @@ func ParseClient(text string) (*Message, *Error) {
 // ParseServer parses a message that a server sent.
 func ParseServer(text string) (*Message, *Error) {
 	m, bad := parse(text)
-	if bad == nil && m.IsResponse() && m.Result.Exists() && !m.ID.Exists() {
+	if bad != nil {
+		return m, bad
+	}
+	if m.Result.Exists() && !m.ID.Exists() {
 		return m, invalid("a result without an id")
 	}
-	return m, bad
+	if err := checkResult(m.Result); err != nil {
+		return m, invalid(err.Error())
+	}
+	return m, nil
 }
 
 func invalid(cause string) *Error {
@@ -83,9 +90,9 @@ func parse(text string) (*Message, *Error) {
 	if err := m.envelope(root); err != nil {
 		return m, invalid(err.Error())
 	}
-	for _, part := range []Value{m.Params, m.Params.Get("_meta"), m.Result} {
-		if err := CheckNames(part); err != nil {
-			return m, invalid(err.Error())
+	for _, part := range []Value{m.Params, m.Result, m.Error} {
+		if CheckNames(part) != nil || checkNames(part.Get("_meta"), metaNames) != nil {
+			return m, invalid(errName.Error())
 		}
 	}
 	return m, nil
@@ -129,7 +136,7 @@ func (m *Message) envelope(root Value) error {
 
 func (m *Message) request(method Value, nullID bool) error {
 	switch {
-	case method.String() == "":
+	case !isName(method):
 		return errors.New("method is not a name")
 	case m.Result.Exists() || m.Error.Exists():
 		return errors.New("both a request and a response")
@@ -140,8 +147,12 @@ func (m *Message) request(method Value, nullID bool) error {
 	case strings.HasPrefix(method.String(), "notifications/") == m.ID.Exists():
 		return errors.New("a request needs an id, and a notification has none")
 	}
-	if meta := m.Params.Get("_meta"); meta.Exists() && !meta.IsObject() {
+	meta := m.Params.Get("_meta")
+	if meta.Exists() && !meta.IsObject() {
 		return errors.New("_meta is not an object")
+	}
+	if version := meta.Get(metaVersion); version.Exists() && !isName(version) {
+		return errors.New("the protocol version is not a name")
 	}
 	m.Method = method.String()
 	return nil
@@ -195,26 +206,77 @@ func checkShape(m *Message) error {
 	p := m.Params
 	switch m.Method {
 	case "tools/call", "prompts/get":
-		if p.Get("name").String() == "" {
+		if !isName(p.Get("name")) {
 			return errors.New("name is not a name")
 		}
-		if args := p.Get("arguments"); args.Exists() && !args.IsObject() {
-			return errors.New("arguments is not an object")
-		}
+		return checkArguments(p.Get("arguments"))
 	case "resources/subscribe", "resources/unsubscribe":
-		if uri := p.Get("uri"); uri.Exists() && uri.String() == "" {
+		if uri := p.Get("uri"); uri.Exists() && !isName(uri) {
 			return errors.New("uri is not a URI")
 		}
 	case "resources/read":
-		if p.Get("uri").String() == "" {
+		if !isName(p.Get("uri")) {
 			return errors.New("uri is not a URI")
 		}
 	case "tasks/get", "tasks/update", "tasks/cancel", "tasks/result":
-		if p.Get("taskId").String() == "" {
+		if !isName(p.Get("taskId")) {
 			return errors.New("taskId is not an id")
 		}
 	case "completion/complete":
 		return checkRef(p.Get("ref"))
+	}
+	return nil
+}
+
+// isName reports whether a value can name something: it is a string, not empty,
+// and without the control characters that some readers drop or stop at.
+func isName(v Value) bool {
+	s := v.String()
+	return s != "" && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// checkArguments refuses arguments of which a server that ignores the case of
+// names, as Go's encoding/json does for structs, makes one. Below the first
+// level names may be data.
+func checkArguments(args Value) error {
+	if args.Exists() && !args.IsObject() {
+		return errors.New("arguments is not an object")
+	}
+	seen := map[string]bool{}
+	for name := range args.Members() {
+		s := foldCase(name.String())
+		if seen[s] {
+			return errors.New("two arguments differ in case only")
+		}
+		seen[s] = true
+	}
+	return nil
+}
+
+// checkResult makes sure that a client finds in a result what a policy finds:
+// what it asks of the client, and the content that models read.
+func checkResult(r Value) error {
+	asked := r.Get("inputRequests")
+	if asked.Exists() && !asked.IsObject() && asked.Kind() != 'n' {
+		return errors.New("inputRequests is not an object")
+	}
+	for _, request := range asked.Members() {
+		params := request.Get("params")
+		if !isName(request.Get("method")) || params.Exists() && !params.IsObject() {
+			return errors.New("inputRequests holds what is no request")
+		}
+		if CheckNames(request) != nil || CheckNames(params) != nil {
+			return errName
+		}
+	}
+	for _, list := range []string{"content", "contents", "messages"} {
+		for item := range r.Get(list).Items() {
+			for _, part := range []Value{item, item.Get("content"), item.Get("resource")} {
+				if err := CheckNames(part); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return nil
 }
@@ -225,48 +287,82 @@ func checkRef(ref Value) error {
 	}
 	switch ref.Get("type").String() {
 	case "ref/prompt":
-		if ref.Get("name").String() != "" && !ref.Get("uri").Exists() {
+		if isName(ref.Get("name")) && !ref.Get("uri").Exists() {
 			return nil
 		}
 	case "ref/resource":
-		if ref.Get("uri").String() != "" && !ref.Get("name").Exists() {
+		if isName(ref.Get("uri")) && !ref.Get("name").Exists() {
 			return nil
 		}
 	}
 	return errors.New("ref is neither a prompt nor a resource")
 }
 
-// protocolNames are the members that peers look up in envelope, params, _meta
-// and results. Some decoders match them without regard to case.
+// protocolNames are the members that peers look up in params, results and what
+// these hold. Some decoders match them without regard to case (encoding/json),
+// and some by their names in the peer's own language: the Python SDK from 2.0
+// reads input_requests for inputRequests, and meta for _meta.
 var protocolNames = func() map[string]string {
-	names := map[string]string{}
-	for _, n := range strings.Fields(`
-		jsonrpc id method params result error code message data
-		name arguments uri _meta cursor task taskId ref type argument context level
-		requestId reason progressToken progress total protocolVersion capabilities
-		clientInfo serverInfo instructions inputResponses inputRequests requestState
-		notifications logger content structuredContent isError tools resources
-		resourceTemplates prompts messages description contents completion roots
-		nextCursor resultType ttlMs cacheScope action model role status
-		io.modelcontextprotocol/protocolVersion io.modelcontextprotocol/clientInfo
-		io.modelcontextprotocol/clientCapabilities io.modelcontextprotocol/logLevel
-		io.modelcontextprotocol/subscriptionId io.modelcontextprotocol/serverInfo
-		io.modelcontextprotocol/related-task`) {
-		names[fold(n)] = n
-	}
+	names := folded(protocolMembers)
+	names["meta"] = "_meta"
 	return names
 }()
 
-// fold maps names to one form if a decoder that ignores case could take one
-// for the other. ToUpper maps U+017F to S, ToLower U+212A to k.
-func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+const protocolMembers = `
+	jsonrpc id method params result error code message data
+	name arguments uri _meta cursor task taskId ref type argument context level
+	requestId reason progressToken progress total protocolVersion capabilities
+	clientInfo serverInfo instructions inputResponses inputRequests requestState
+	notifications logger content structuredContent isError tools resources
+	resourceTemplates prompts messages description contents completion roots
+	nextCursor resultType ttlMs cacheScope action model role status
+	text blob mimeType resource title annotations icons inputSchema outputSchema
+	uriTemplate systemPrompt requestedSchema mode url elicitationId tasks taskIds`
 
-// CheckNames refuses members that fold to a protocol member without being it.
-func CheckNames(object Value) error {
+// metaNames are those of _meta, where senders have names of their own as well.
+var metaNames = folded(`
+	progressToken
+	io.modelcontextprotocol/protocolVersion io.modelcontextprotocol/clientInfo
+	io.modelcontextprotocol/clientCapabilities io.modelcontextprotocol/logLevel
+	io.modelcontextprotocol/subscriptionId io.modelcontextprotocol/serverInfo
+	io.modelcontextprotocol/related-task`)
+
+const metaVersion = "io.modelcontextprotocol/protocolVersion"
+
+func folded(names string) map[string]string {
+	m := map[string]string{}
+	for _, n := range strings.Fields(names) {
+		m[fold(n)] = n
+	}
+	return m
+}
+
+// foldCase maps names to one form if a decoder that ignores case could take one
+// for the other. ToUpper maps U+017F to S, ToLower U+212A to k.
+func foldCase(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+
+// fold is foldCase for decoders that ignore separators of words too.
+func fold(s string) string {
+	s = foldCase(s)
+	if len(s) > 1 && strings.ContainsAny(s[1:], "_-") {
+		s = s[:1] + wordless.Replace(s[1:])
+	}
+	return s
+}
+
+var wordless = strings.NewReplacer("_", "", "-", "")
+
+var errName = errors.New("a member could be taken for a protocol member")
+
+// CheckNames refuses an object with members that fold to a protocol member
+// without being it.
+func CheckNames(object Value) error { return checkNames(object, protocolNames) }
+
+func checkNames(object Value, names map[string]string) error {
 	for name := range object.Members() {
 		s := name.String()
-		if exact, ok := protocolNames[fold(s)]; ok && exact != s {
-			return errors.New("a member differs from a protocol member in case only")
+		if exact, ok := names[fold(s)]; ok && exact != s {
+			return errName
 		}
 	}
 	return nil
@@ -288,5 +384,5 @@ func (m *Message) Target() string {
 
 // Version is the protocol revision that the message itself states, if any.
 func (m *Message) Version() string {
-	return m.Params.Get("_meta").Get("io.modelcontextprotocol/protocolVersion").String()
+	return m.Params.Get("_meta").Get(metaVersion).String()
 }

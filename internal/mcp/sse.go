@@ -30,7 +30,10 @@ type EventReader struct {
 	buf    []byte
 }
 
-// NewEventReader reads events of at most limit bytes from r.
+// slack is for what an event has beside its data.
+const slack = 4096
+
+// NewEventReader reads events with at most limit bytes of data from r.
 func NewEventReader(r io.Reader, limit int) *EventReader {
 	return &EventReader{r: bufio.NewReaderSize(r, 4096), limit: limit}
 }
@@ -46,7 +49,7 @@ func (e *EventReader) Next() (Event, error) {
 		if err != nil {
 			return Event{}, err
 		}
-		if size += len(line); size > e.limit+4096 {
+		if size += len(line); size > e.limit+slack {
 			return Event{}, ErrTooLong
 		}
 		if len(line) == 0 {
@@ -77,6 +80,9 @@ func (e *EventReader) Next() (Event, error) {
 				data.WriteByte('\n')
 			}
 			data.Write(value)
+			if data.Len() > e.limit {
+				return Event{}, ErrTooLong
+			}
 		}
 	}
 }
@@ -106,7 +112,7 @@ func (e *EventReader) line() ([]byte, error) {
 		if i < 0 {
 			e.buf = append(e.buf, chunk...)
 			e.discard(len(chunk))
-			if len(e.buf) > e.limit+4096 {
+			if len(e.buf) > e.limit+slack {
 				return nil, ErrTooLong
 			}
 			continue
@@ -137,11 +143,15 @@ func (e *EventReader) skipMark() error {
 // discard drops n bytes that Peek has shown to be there.
 func (e *EventReader) discard(n int) { _, _ = e.r.Discard(n) }
 
-// OneLine returns a JSON text without line breaks. Outside strings they are
-// white space, and within strings there are none.
+// OneLine returns a JSON text that is one line to every client. Line breaks can
+// only be white space in it. The other characters, which can only be in strings,
+// end a line for some decoders in Python (httpx-sse before 0.4.2).
 func OneLine(text string) string {
-	if !strings.ContainsAny(text, "\r\n") {
+	if !strings.ContainsAny(text, "\r\n") && !strings.Contains(text, "\u2028") &&
+		!strings.Contains(text, "\u2029") && !strings.Contains(text, "\u0085") {
 		return text
 	}
-	return strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
+	return oneLine.Replace(text)
 }
+
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\u2028", `\u2028`, "\u2029", `\u2029`, "\u0085", `\u0085`)

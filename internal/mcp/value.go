@@ -18,8 +18,9 @@ import (
 // Bounds on one JSON text, beside its size. They keep what a message costs in
 // memory proportional to its bytes, whatever its shape.
 const (
-	maxDepth = 128
-	maxNodes = 1 << 18
+	maxDepth  = 128
+	maxNodes  = 1 << 18
+	maxDigits = 1100 // any double can be written out in fewer
 )
 
 // A Value is one JSON value of a strictly parsed text. It is a cursor into an
@@ -50,8 +51,9 @@ var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
 // ParseValue parses exactly one JSON value. It refuses what two decoders might
 // read differently: duplicate names at any depth, invalid UTF-8, lone
-// surrogates, control characters in names, numbers outside the range of a
-// double, trailing data, and what is nested or populated beyond reason.
+// surrogates, control characters in names, names by which JavaScript reaches a
+// prototype, numbers outside the range of a double, trailing data, and what is
+// nested or populated beyond reason.
 func ParseValue(text string) (Value, error) {
 	if len(text) > math.MaxInt32 {
 		return Value{}, errors.New("text too long")
@@ -75,10 +77,10 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errors.New("duplicate name")
-	case errors.As(err, &syntax):
-		return fmt.Errorf("invalid JSON at byte %d", syntax.ByteOffset)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the text ends too early")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("invalid JSON at byte %d", syntax.ByteOffset)
 	}
 	return err
 }
@@ -90,15 +92,15 @@ type parser struct {
 
 // value reads one value, and all within it, onto the tape.
 func (p *parser) value(depth int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("nested deeper than %d", maxDepth)
-	}
 	if len(p.doc.nodes) >= maxNodes {
 		return fmt.Errorf("more than %d values", maxNodes)
 	}
 	kind := p.dec.PeekKind()
 	if kind != '{' && kind != '[' {
 		return p.scalar()
+	}
+	if depth == maxDepth {
+		return fmt.Errorf("nested deeper than %d", maxDepth)
 	}
 	at := len(p.doc.nodes)
 	if _, err := p.dec.ReadToken(); err != nil {
@@ -109,13 +111,19 @@ func (p *parser) value(depth int) error {
 		if next := p.dec.PeekKind(); next == '}' || next == ']' {
 			break
 		}
+		var name string
 		if kind == '{' {
-			if err := p.name(); err != nil {
+			var err error
+			if name, err = p.name(); err != nil {
 				return err
 			}
 		}
+		member := Value{doc: p.doc, i: uint32(len(p.doc.nodes))}
 		if err := p.value(depth + 1); err != nil {
 			return err
+		}
+		if name == "constructor" && member.Get("prototype").Exists() {
+			return errPrototype
 		}
 	}
 	if _, err := p.dec.ReadToken(); err != nil {
@@ -126,15 +134,23 @@ func (p *parser) value(depth int) error {
 	return nil
 }
 
-func (p *parser) name() error {
+// errPrototype refuses what JSON.parse takes for a plain member, and merging
+// its result into another object takes for an order to change prototypes: the
+// members then read are not the ones that were judged.
+var errPrototype = errors.New("a name of a prototype")
+
+func (p *parser) name() (string, error) {
 	if err := p.scalar(); err != nil {
-		return err
+		return "", err
 	}
-	name := Value{doc: p.doc, i: uint32(len(p.doc.nodes) - 1)}
-	if strings.ContainsFunc(name.String(), unicode.IsControl) {
-		return errors.New("control character in a name")
+	name := Value{doc: p.doc, i: uint32(len(p.doc.nodes) - 1)}.String()
+	switch {
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "", errors.New("control character in a name")
+	case name == "__proto__":
+		return "", errPrototype
 	}
-	return nil
+	return name, nil
 }
 
 func (p *parser) scalar() error {
@@ -143,7 +159,7 @@ func (p *parser) scalar() error {
 		return err
 	}
 	kind, end := raw.Kind(), uint32(p.dec.InputOffset())
-	if kind == '0' && !finite(raw) {
+	if kind == '0' && !isDouble(raw) {
 		return errors.New("number out of range")
 	}
 	p.doc.nodes = append(p.doc.nodes, node{
@@ -156,14 +172,21 @@ func (p *parser) scalar() error {
 	return nil
 }
 
-// finite reports whether the number fits a double, as which most decoders
-// read it: 1e400 is an infinity to some, and an error to others.
-func finite(number []byte) bool {
+// isDouble reports whether the number is in the range of a double, as which
+// most decoders read it. To them 1e400 is infinity or an error, and 1e-400 is
+// zero. One of many digits takes some decoders forever.
+func isDouble(number []byte) bool {
 	if len(number) < 300 && !bytes.ContainsAny(number, "eE") {
 		return true
 	}
-	_, err := strconv.ParseFloat(string(number), 64)
-	return err == nil
+	if len(number) > maxDigits {
+		return false
+	}
+	f, err := strconv.ParseFloat(string(number), 64)
+	if i := bytes.IndexAny(number, "eE"); i >= 0 {
+		number = number[:i]
+	}
+	return err == nil && (f != 0 || !bytes.ContainsAny(number, "123456789"))
 }
 
 func (v Value) node() *node { return &v.doc.nodes[v.i] }
@@ -265,7 +288,8 @@ func (v Value) Replace(text string) string {
 }
 
 // With returns the whole text in which an object stands, with one of its
-// members set to a text: replaced if it is there, and added if it is not.
+// members set to a text: replaced if it is there, and added if it is not. The
+// value must be an object.
 func (v Value) With(name, text string) string {
 	if m := v.Get(name); m.Exists() {
 		return m.Replace(text)

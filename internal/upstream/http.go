@@ -3,13 +3,15 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,18 +32,27 @@ type HTTP struct {
 func NewClient(wait time.Duration) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: wait,
-			MaxIdleConnsPerHost:   256,
-			IdleConnTimeout:       90 * time.Second,
-			DisableCompression:    true,
-			ForceAttemptHTTP2:     true,
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ResponseHeaderTimeout:  wait,
+			MaxResponseHeaderBytes: maxHeaders,
+			MaxIdleConnsPerHost:    256,
+			IdleConnTimeout:        90 * time.Second,
+			DisableCompression:     true,
+			ForceAttemptHTTP2:      true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+const (
+	maxHeaders = 64 << 10              // bytes of the head of an answer
+	bodyTime   = 5 * time.Minute       // for the rest of an answer that is no stream
+	drainTime  = time.Second           // for the rest of an answer that nobody reads
+	idleTime   = 15 * time.Minute      // for the next event of a stream, or a sign of life
+	lingerTime = 50 * time.Millisecond // for a stream to end after its response
+)
 
 // Send implements gateway.Upstream.
 func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
@@ -49,7 +60,7 @@ func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.E
 	resp, err := u.Client.Do(u.request(ctx, out))
 	if err != nil {
 		cancel()
-		return nil, failure(err)
+		return nil, failure("the server is down", err)
 	}
 	a, bad := u.answer(resp, cancel)
 	if bad != nil || a.Events == nil {
@@ -81,45 +92,90 @@ func (u *HTTP) request(ctx context.Context, out *mcp.Outgoing) *http.Request {
 	return r
 }
 
-// failure is what the client is told when no answer came.
-func failure(err error) *mcp.Error {
+// failure is what the client is told when no answer came, or not the whole.
+func failure(message string, err error) *mcp.Error {
 	var netErr net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout() {
-		return mcp.Refuse(http.StatusGatewayTimeout, "the server is late", err.Error())
+		return mcp.Refuse(http.StatusGatewayTimeout, "the server is late", cause(err))
 	}
-	return mcp.Refuse(http.StatusBadGateway, "the server is down", err.Error())
+	return mcp.Refuse(http.StatusBadGateway, message, cause(err))
+}
+
+// cause tells of an error what may be logged: not the URL, which may hold a
+// secret, and nothing that the server sent.
+func cause(err error) string {
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &op):
+		return op.Error()
+	case errors.As(err, &certificate):
+		return certificate.Error()
+	}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "no valid HTTP"
 }
 
 func (u *HTTP) answer(resp *http.Response, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
-	a := &mcp.Answer{
-		Status: resp.StatusCode, Session: resp.Header.Get(mcp.HeaderSession), Retry: resp.Header.Get("Retry-After"),
+	a := &mcp.Answer{Status: resp.StatusCode, Session: resp.Header.Get(mcp.HeaderSession)}
+	if seconds := resp.Header.Get("Retry-After"); isSeconds(seconds) {
+		a.Retry = seconds
 	}
-	if resp.Header.Get("Content-Encoding") != "" {
-		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "it is encoded")
+	switch {
+	case resp.StatusCode < http.StatusOK:
+		return nil, malformed("its status is not final")
+	case isEncoded(resp.Header):
+		return nil, malformed("it is encoded")
+	case len(resp.Header.Values(mcp.HeaderSession)) > 1:
+		return nil, malformed("it opens two sessions")
 	}
 	media, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
 	readable := err == nil && (charset == "" || charset == "utf-8") && len(resp.Header.Values("Content-Type")) == 1
 	switch {
 	case readable && media == "text/event-stream" && resp.StatusCode == http.StatusOK:
-		a.Events = &events{mcp.NewEventReader(resp.Body, u.Limit), resp.Body, cancel}
+		a.Events = newEvents(resp.Body, u.Limit, cancel)
 	case readable && media == "application/json":
-		return u.read(a, resp.Body)
+		return u.read(a, resp.Body, cancel)
 	case resp.StatusCode == http.StatusOK && resp.ContentLength != 0 && resp.Request.Method == http.MethodPost:
-		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "its content type is neither JSON nor events")
+		return nil, malformed("its content type is neither JSON nor events")
 	default: // no message; the body says nothing that the status does not
+		defer time.AfterFunc(drainTime, cancel).Stop()
 		_, _ = io.CopyN(io.Discard, resp.Body, 4096)
 	}
 	return a, nil
 }
 
-func (u *HTTP) read(a *mcp.Answer, body io.Reader) (*mcp.Answer, *mcp.Error) {
+func malformed(cause string) *mcp.Error {
+	return mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", cause)
+}
+
+// isEncoded reports whether a body needs decoding before it can be read.
+func isEncoded(h http.Header) bool {
+	return slices.ContainsFunc(h.Values("Content-Encoding"), func(coding string) bool {
+		return coding != "" && !strings.EqualFold(coding, "identity")
+	})
+}
+
+// isSeconds reports whether a Retry-After is a number of seconds. Its other form,
+// a date, is not passed on, and nor is any text.
+func isSeconds(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 31)
+	return err == nil
+}
+
+func (u *HTTP) read(a *mcp.Answer, body io.Reader, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
+	late := time.AfterFunc(bodyTime, cancel)
 	raw, err := io.ReadAll(io.LimitReader(body, int64(u.Limit)+1))
-	switch {
-	case err != nil && os.IsTimeout(err):
-		return nil, mcp.Refuse(http.StatusGatewayTimeout, "the server is late", err.Error())
+	switch ended := late.Stop(); {
+	case err != nil && !ended:
+		return nil, failure("the server's answer broke off", context.DeadlineExceeded)
 	case err != nil:
-		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer broke off", err.Error())
+		return nil, failure("the server's answer broke off", err)
 	case len(raw) > u.Limit:
 		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", "")
 	}
@@ -130,14 +186,32 @@ func (u *HTTP) read(a *mcp.Answer, body io.Reader) (*mcp.Answer, *mcp.Error) {
 // events are a stream over HTTP.
 type events struct {
 	r      *mcp.EventReader
-	body   io.Closer
+	body   io.ReadCloser
 	cancel context.CancelFunc
+	idle   *time.Timer // cancels the request
 }
 
-func (e *events) Next() (mcp.Event, error) { return e.r.Next() }
+func newEvents(body io.ReadCloser, limit int, cancel context.CancelFunc) *events {
+	return &events{mcp.NewEventReader(body, limit), body, cancel, time.AfterFunc(idleTime, cancel)}
+}
 
-// Close aborts the request, so that the connection does not wait for the rest.
+// Next implements mcp.Events. A stream without even a sign of life ends with
+// context.DeadlineExceeded.
+func (e *events) Next() (mcp.Event, error) {
+	e.idle.Reset(idleTime)
+	ev, err := e.r.Next()
+	if !e.idle.Stop() && err != nil {
+		err = context.DeadlineExceeded
+	}
+	return ev, err
+}
+
+// Close ends the stream. One that is about to end by itself, as most are after
+// their response, leaves its connection for the next request.
 func (e *events) Close() error {
+	e.idle.Stop()
+	defer time.AfterFunc(lingerTime, e.cancel).Stop()
+	_, _ = io.CopyN(io.Discard, e.body, 4096)
 	e.cancel()
 	return e.body.Close()
 }
