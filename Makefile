@@ -3,7 +3,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check check-go check-policies bench conformance fuzz clean
+.PHONY: demo build test check check-go check-policies bench bench-load conformance fuzz clean
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -50,6 +50,10 @@ bench: $(BENCHSTAT)
 	@mkdir -p .bench
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee .bench/new.txt
 	$(BENCHSTAT) $(wildcard .bench/old.txt) .bench/new.txt
+
+# The gateway beside a bare reverse proxy, on the same server.
+bench-load:
+	go run ./bench/load
 
 # The MCP conformance suite, against the gateway with a server behind it.
 conformance:

@@ -2,6 +2,7 @@
 package listen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -155,9 +156,8 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 // readText reads a whole body, into one buffer if its size is known and small:
 // nobody gets much memory for the mere promise of a message.
 func readText(body io.Reader, size int64) (string, error) {
-	var b strings.Builder
-	b.Grow(int(max(0, min(size, 64<<10))))
-	_, err := io.Copy(&b, body)
+	b := bytes.NewBuffer(make([]byte, 0, max(0, min(size, 64<<10))+bytes.MinRead))
+	_, err := b.ReadFrom(body)
 	return b.String(), err
 }
 

@@ -227,7 +227,7 @@ func (v Value) String() string {
 	if !n.escaped {
 		return v.doc.text[n.start+1 : n.end-1]
 	}
-	s, err := jsontext.AppendUnquote(nil, v.doc.text[n.start:n.end])
+	s, err := jsontext.AppendUnquote(make([]byte, 0, n.end-n.start), v.doc.text[n.start:n.end])
 	if err != nil {
 		panic("unquote a string that was parsed: " + err.Error())
 	}

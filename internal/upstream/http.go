@@ -2,6 +2,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -140,7 +141,7 @@ func (u *HTTP) answer(resp *http.Response, cancel context.CancelFunc) (*mcp.Answ
 	case readable && media == "text/event-stream" && resp.StatusCode == http.StatusOK:
 		a.Events = newEvents(resp.Body, u.Limit, cancel)
 	case readable && media == "application/json":
-		return u.read(a, resp.Body, cancel)
+		return u.read(a, resp, cancel)
 	case resp.StatusCode == http.StatusOK && resp.ContentLength != 0 && resp.Request.Method == http.MethodPost:
 		return nil, malformed("its content type is neither JSON nor events")
 	default: // no message; the body says nothing that the status does not
@@ -168,18 +169,19 @@ func isSeconds(s string) bool {
 	return err == nil
 }
 
-func (u *HTTP) read(a *mcp.Answer, body io.Reader, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
+func (u *HTTP) read(a *mcp.Answer, resp *http.Response, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
 	late := time.AfterFunc(bodyTime, cancel)
-	raw, err := io.ReadAll(io.LimitReader(body, int64(u.Limit)+1))
+	raw := bytes.NewBuffer(make([]byte, 0, max(0, min(resp.ContentLength, 64<<10))+bytes.MinRead))
+	_, err := raw.ReadFrom(io.LimitReader(resp.Body, int64(u.Limit)+1))
 	switch ended := late.Stop(); {
 	case err != nil && !ended:
 		return nil, failure("the server's answer broke off", context.DeadlineExceeded)
 	case err != nil:
 		return nil, failure("the server's answer broke off", err)
-	case len(raw) > u.Limit:
+	case raw.Len() > u.Limit:
 		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", "")
 	}
-	a.Text = string(raw)
+	a.Text = raw.String()
 	return a, nil
 }
 
