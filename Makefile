@@ -3,7 +3,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check check-go check-policies bench bench-load conformance fuzz clean
+.PHONY: demo build test check check-go check-policies bench bench-load conformance fuzz soak clean
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -66,6 +66,11 @@ fuzz:
 		echo "$$package $$name"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package" < /dev/null; \
 	done
+
+# Calls, denials, aborts and reloads for SOAK, and a look for what grows. make test has a short one.
+soak: export SOAK ?= 20m
+soak:
+	go test -timeout 2h -count=1 -v ./test/soak
 
 clean:
 	rm -rf bin .bench

@@ -133,3 +133,6 @@ func (o *Output) Tail(n int) string {
 	s := o.String()
 	return s[max(0, len(s)-n):]
 }
+
+// Signal sends a signal to the child alone.
+func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
