@@ -24,6 +24,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			signal.Ignore(syscall.SIGPIPE) // a closed pipe for records is an error of writing, not the end
 			a, err := newApp(cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -25,6 +25,7 @@ type Options struct {
 	// Change, where set, may edit the configuration before it is written: enforce mode, an anonymous
 	// caller, and a time limit that a busy machine can keep.
 	Change func(config map[string]any)
+	Stdout *os.File // where its standard output goes; nil: with the log
 }
 
 // StartGateway builds gatehouse, starts it in front of one server on free ports, and returns once it is
@@ -52,7 +53,11 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gw.Process = Start(t, exec.Command(Build(t, "github.com/gatehouse-mcp/gatehouse/cmd/gatehouse"), "serve", "--config", file))
+	cmd := exec.Command(Build(t, "github.com/gatehouse-mcp/gatehouse/cmd/gatehouse"), "serve", "--config", file)
+	if o.Stdout != nil {
+		cmd.Stdout = o.Stdout
+	}
+	gw.Process = Start(t, cmd)
 	gw.Await(t, "the log line with the addresses", gw.listening)
 	gw.Await(t, "/readyz", func() bool { return answers(gw.Admin+"/readyz", http.StatusOK) })
 	return gw

@@ -136,3 +136,6 @@ func (o *Output) Tail(n int) string {
 
 // Signal sends a signal to the child alone.
 func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Pid is the child's process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
