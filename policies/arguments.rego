@@ -2,42 +2,41 @@
 # allow-list: an argument is fine if every keyword of its bound is known and holds for a
 # value of the right type. An array in place of a string, or a misspelt keyword, is
 # refused. In phase list there are no arguments, and nothing here fires.
+#
+# The bounds come before the arguments: of a tool that has none the arguments are not
+# looked at, so the gateway may remember the decision. It takes arguments of any tool for
+# malformed unless they are an object.
 package mcp
 
-deny contains {"reason": "arguments_not_an_object", "code": "validation_failed"} if {
+deny contains {"reason": reason, "code": "validation_failed"} if {
 	input.phase == "request"
 	input.kind == "tools/call"
-	args := input.tool.args
-	not is_object(args)
+	some _ in argument_bounds
+	some reason in argument_problems
 }
 
+argument_problems contains "arguments_not_an_object" if not is_object(object.get(input.tool, "args", {}))
+
 # A required argument that is null is as good as missing.
-deny contains {"reason": "argument_missing", "code": "validation_failed"} if {
-	input.phase == "request"
-	input.kind == "tools/call"
+argument_problems contains "argument_missing" if {
 	some bounds in argument_bounds
 	some name in bounds.required
 	object.get(arguments, name, null) == null
 }
 
-deny contains {"reason": "argument_unknown", "code": "validation_failed"} if {
-	input.phase == "request"
-	input.kind == "tools/call"
+argument_problems contains "argument_unknown" if {
 	some bounds in argument_bounds
 	bounds.additionalProperties == false
 	some name, _ in arguments
 	not bounds.properties[name]
 }
 
-deny contains {"reason": reason, "code": "validation_failed"} if {
-	input.phase == "request"
-	input.kind == "tools/call"
+argument_problems contains object.get(bound_reasons, keyword, "argument_bound_unknown") if {
 	some bounds in argument_bounds
 	some name, bound in bounds.properties
 	value := arguments[name]
 	some keyword, limit in bound
 	not holds(keyword, limit, value)
-	reason := object.get(bound_reasons, keyword, "argument_bound_unknown")
 }
 
 # The bounds of this server's tool, and those of the tool on any server: both apply.

@@ -40,7 +40,7 @@ test_temperature_missing if {
 test_arguments_of_another_type if {
 	every args in [null, "temp", 1, true, [], [20], ["temp", 20]] {
 		mcp.decision.code == "validation_failed" with input as convert(args)
-		mcp.decision == invalid("arguments_not_an_object") with input as call("alert.read", args)
+		mcp.decision == invalid("arguments_not_an_object") with input as as_role("dba", call("database.backup", args))
 	}
 }
 
@@ -49,6 +49,13 @@ test_argument_beside_the_known_ones if {
 		"dba",
 		call("database.backup", {"path": "/"}),
 	)
+}
+
+# The gateway may then remember what it decided.
+test_no_bounds_no_look_at_the_arguments if {
+	every args in [null, [], {"any": "thing"}] {
+		mcp.decision == {"allow": true} with input as call("alert.read", args)
+	}
 }
 
 # False is a value: `required` and `additionalProperties` must not take it for absence.

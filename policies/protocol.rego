@@ -61,14 +61,14 @@ allow if {
 # may send under these names.
 allow if {
 	input.phase == "request"
-	input.response
 	server_may_ask
+	input.response
 }
 
 allow if {
 	input.phase == "request"
-	input.error
 	server_may_ask
+	input.error
 }
 
 server_may_ask if data.server_requests[input.server][input.kind] == true

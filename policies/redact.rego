@@ -3,9 +3,11 @@
 # Every string counts wherever it is: content, structuredContent, resource contents,
 # prompt messages, instructions, errors, the params of a notification.
 #
-# Walking a result is the dear part, so a cheap look at its JSON text comes first. It may
-# suspect too much, never too little: whatever the full pass would change is in that text as
-# one of the markers below. Add a secret in data.json, under a text that each match has.
+# Walking a result is the dear part, so a cheap look comes first: at input.scan, in which the
+# gateway says what it found in one pass, and where that finds something or is not there, at
+# the JSON text. Both may suspect too much, never too little: whatever the full pass would
+# change is in that text as one of the markers below. Add a secret in data.json, under a text
+# that each match has.
 package mcp
 
 patches contains {"op": "replace", "path": pointer(path), "value": clean} if {
@@ -38,9 +40,21 @@ leaving := input.error if input.phase == "response"
 
 leaving := input.params if input.phase == "server_request"
 
-suspicious if has_controls
+suspicious if {
+	not scanned_clean
+	has_controls
+}
 
-suspicious if some _ in suspected_secrets
+suspicious if {
+	not scanned_clean
+	some _ in suspected_secrets
+}
+
+# No control character anywhere, and no marker of a secret.
+scanned_clean if {
+	input.scan.plain == true
+	input.scan.marks == []
+}
 
 # JSON escapes the C0 controls: \u00XX, and \b, \f, \r. A literal backslash in a text
 # looks the same here, which only costs a walk.

@@ -233,3 +233,33 @@ test_unclean_server_request if {
 test_requests_keep_their_text if {
 	mcp.decision == {"allow": true} with input as call("echo", {"text": "\u001b[1mx"})
 }
+
+scanned(doc, scan) := object.union(doc, {"scan": scan})
+
+test_a_clean_scan_is_relied_upon if {
+	mcp.decision == {"allow": true} with input as scanned(
+		text_result("\u001b[31mALERT\u001b[0m"),
+		{"plain": true, "marks": []},
+	)
+}
+
+test_any_other_scan_leads_to_a_walk if {
+	every scan in [
+		null, true, [], {}, {"plain": true}, {"marks": []}, {"plain": "true", "marks": []},
+		{"plain": false, "marks": []}, {"plain": true, "marks": {}}, {"plain": true, "marks": null},
+		{"plain": true, "marks": ["AKIA"]},
+	] {
+		got := mcp.decision.patch[0].value with input as scanned(text_result("\u001b[31mALERT\u001b[0m"), scan)
+		got == "ALERT"
+	}
+}
+
+test_the_scan_of_a_server_request if {
+	ask := object.union(base, {
+		"phase": "server_request",
+		"kind": "elicitation/create",
+		"params": {"message": "\u001b[2JEnter your password"},
+	})
+	mcp.decision.allow with input as scanned(ask, {"plain": true, "marks": []})
+	not mcp.decision.allow with input as scanned(ask, {"plain": false, "marks": []})
+}

@@ -51,6 +51,7 @@ type Input struct {
 	Transport       string // http or stdio
 
 	shared *shared
+	scan   *scan // of a copy that Decide makes: one of an earlier message must not stay behind
 }
 
 // A Tool is the tool that a message is about. In phase list it has no Args.
@@ -74,8 +75,9 @@ type shared struct {
 	params     *ast.Term
 	paramsFrom mcp.Value // what params was built of
 
-	caller    string
-	callerFor *Snapshot // whose reads caller spells out
+	caller      string
+	callerFor   *Snapshot // whose reads caller spells out
+	headersText *string
 }
 
 // Begin prepares an input for the phases of one exchange: copies made of it
@@ -100,6 +102,7 @@ var (
 	keyClient    = ast.InternedTerm("client")
 	keyProtocol  = ast.InternedTerm("protocol_version")
 	keyTransport = ast.InternedTerm("transport")
+	keyScan      = ast.InternedTerm("scan")
 	keyName      = ast.InternedTerm("name")
 	keyArgs      = ast.InternedTerm("args")
 	keyAnnot     = ast.InternedTerm("annotations")
@@ -151,6 +154,9 @@ func (in *Input) term(reads *reads) *ast.Term {
 	}
 	if in.Error.Exists() && reads.member("error") {
 		o.add(keyError, valueTerm(in.Error))
+	}
+	if in.scan != nil {
+		o.add(keyScan, in.scan.term())
 	}
 	return o.term()
 }

@@ -15,6 +15,20 @@ type reads struct {
 
 func (r *reads) member(name string) bool { return r.all || r.members[name] }
 
+// message reports whether anything is read that may differ between messages of
+// the same facts.
+func (r *reads) message() bool {
+	if r.all || r.args {
+		return true
+	}
+	for name := range r.members {
+		if !factMembers[name] {
+			return true
+		}
+	}
+	return false
+}
+
 // readsClock holds the built-ins that look at the time unasked, which OPA does
 // not count among those whose answer changes.
 var readsClock = map[string]bool{

@@ -28,7 +28,9 @@ type Snapshot struct {
 	qc       ast.QueryCompiler
 	possible ast.Body // data.mcp.decision.allow = true
 	reads    *reads
-	visible  *memo
+	scanner  *scanner // nil if the policy reads no scan
+	visible  *memo    // what Visible answers
+	settled  *memo    // what Decide answers by the facts alone
 	workers  *workers
 	timeout  time.Duration
 }
@@ -75,7 +77,10 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 		return nil, fmt.Errorf("compile query: %w", err)
 	}
 	s.reads = readsOf(s.compiler)
-	s.visible = &memo{}
+	if s.reads.member("scan") {
+		s.scanner = newScanner(b.Data)
+	}
+	s.visible, s.settled = &memo{}, &memo{}
 	return s, nil
 }
 
@@ -100,15 +105,35 @@ func capabilities() *ast.Capabilities {
 
 // Decide judges an input. It always returns a decision: what fails in any way
 // is one with Err set, which does not allow. It returns at the deadline even
-// when a built-in does not, and may be called by many goroutines at once.
-func (s *Snapshot) Decide(in *Input) Decision {
+// when a built-in does not, and may be called by many goroutines at once. A
+// decision that does not depend on the message may be a remembered one.
+func (s *Snapshot) Decide(in *Input) Decision { return s.timed(in, s.recall) }
+
+// timed gets a decision, and notes how long it took.
+func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 	start := time.Now()
+	if in.shared == nil {
+		in.Begin()
+	}
+	if s.scanner != nil {
+		if scan := s.scanner.of(in); scan != nil {
+			scanned := *in
+			scanned.scan = scan
+			in = &scanned
+		}
+	}
+	d := decide(in)
+	d.Eval = time.Since(start)
+	return d
+}
+
+// evaluate asks the policy.
+func (s *Snapshot) evaluate(in *Input) Decision {
 	t := in.term(s.reads)
 	d, err := within(s.workers, s.timeout, func(cancel topdown.Cancel) (Decision, error) { return s.eval(t, cancel) })
 	if err != nil {
-		d = Decision{Err: explain(err)}
+		return Decision{Err: explain(err)}
 	}
-	d.Eval = time.Since(start)
 	return d
 }
 

@@ -1,0 +1,177 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"strconv"
+	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// recall is the decision about an input, remembered if it does not depend on
+// the message: the same facts, which are the members of the input that factsKey
+// holds, then lead to the same decision whatever else the message says. What a
+// policy looks at depends on the facts too, so each key is watched on its own.
+//
+// Only what is allowed is remembered, and only what is allowed is watched: a
+// caller who makes up names has no work done for it twice.
+func (s *Snapshot) recall(in *Input) Decision {
+	if s.reads.varies {
+		return s.evaluate(in)
+	}
+	key := s.factsKey(in)
+	d, known := s.settled.get(key)
+	if known && d.Allow {
+		return d
+	}
+	d = s.evaluate(in)
+	if d.Allow && !known {
+		s.settled.put(key, s.settle(in, d))
+	}
+	return d
+}
+
+// settle is the decision to remember for the facts of an input that led to d:
+// d itself if the facts alone lead there, without a look at the message, and
+// else the zero value, so that the next one is judged again but not watched.
+func (s *Snapshot) settle(in *Input, d Decision) Decision {
+	facts := in.facts()
+	if s.looks(facts.term(s.reads), readsMessage) {
+		return Decision{}
+	}
+	if same := s.evaluate(&facts); same != d {
+		return Decision{}
+	}
+	return d
+}
+
+// facts is the input without all that factsKey leaves out.
+func (in *Input) facts() Input {
+	f := *in
+	f.Params, f.Response, f.Error, f.Headers = mcp.Value{}, mcp.Value{}, mcp.Value{}, nil
+	if in.Tool != nil {
+		f.Tool = &Tool{Name: in.Tool.Name, Annotations: in.Tool.Annotations}
+	}
+	if in.Prompt != nil {
+		f.Prompt = &Prompt{Name: in.Prompt.Name}
+	}
+	return f
+}
+
+// factMembers are the members of the input that factsKey holds; of tool and
+// prompt, all but the arguments.
+var factMembers = map[string]bool{
+	"version": true, "phase": true, "kind": true, "server": true, "user": true, "tool": true,
+	"resource": true, "prompt": true, "request_ip": true, "client": true, "protocol_version": true,
+	"transport": true, "scan": true,
+}
+
+// factsKey is a digest of all that the policy reads of an input beside the
+// message itself.
+func (s *Snapshot) factsKey(in *Input) memoKey {
+	k := make(keyText, 0, 512)
+	k.add(string(in.Phase), in.Kind, in.Server, s.caller(in))
+	k.addTarget(in)
+	if in.scan != nil {
+		k.add("scan", strconv.FormatBool(in.scan.plain))
+		k.add(in.scan.marks...)
+	}
+	return sha256.Sum256(k)
+}
+
+// itemKey is a digest of all that the decision about an item may depend on.
+func (s *Snapshot) itemKey(in *Input) memoKey {
+	k := make(keyText, 0, 512)
+	k.add(in.Server, in.Kind, s.caller(in))
+	if s.reads.member("headers") {
+		k.add(*once(&in.shared.headersText, func() *string {
+			text := once(&in.shared.headers, in.headersTerm).String()
+			return &text
+		}))
+	}
+	k.addTarget(in)
+	return sha256.Sum256(k)
+}
+
+// addTarget adds what the message is about, read or not: each item of a list
+// has a decision, and a record, of its own.
+func (k *keyText) addTarget(in *Input) {
+	if in.Tool != nil {
+		k.add("tool", in.Tool.Name, in.Tool.Annotations.Text())
+	}
+	if in.Prompt != nil {
+		k.add("prompt", in.Prompt.Name)
+	}
+	if r := in.Resource; r != nil {
+		k.add("resource", r.URI, strconv.FormatBool(r.Template), strconv.FormatBool(r.Valid),
+			r.Scheme, r.Host, r.Port, r.Path, r.Query, r.Fragment)
+	}
+}
+
+// caller spells out what the policy reads of the caller and its connection. It
+// is the same for all phases of an exchange, and made once.
+func (s *Snapshot) caller(in *Input) string {
+	if in.shared.callerFor != s {
+		in.shared.caller, in.shared.callerFor = s.callerKey(in), s
+	}
+	return in.shared.caller
+}
+
+func (s *Snapshot) callerKey(in *Input) string {
+	k := make(keyText, 0, 256)
+	for _, m := range [...][2]string{
+		{"protocol_version", in.ProtocolVersion},
+		{"transport", in.Transport},
+		{"request_ip", in.RequestIP},
+		{"client", in.ClientName},
+		{"client", in.ClientVersion},
+	} {
+		if s.reads.member(m[0]) {
+			k.add(m[1])
+		}
+	}
+	if s.reads.member("user") {
+		k.add(in.User.ID, in.User.Auth, strconv.Itoa(len(in.User.Roles)))
+		k.add(in.User.Roles...)
+		if in.User.Claims != nil {
+			k.add(once(&in.shared.user, in.userTerm).String())
+		}
+	}
+	return string(k)
+}
+
+// A keyText is a list of texts, each after its length: no text can pass for two.
+type keyText []byte
+
+func (k *keyText) add(texts ...string) {
+	for _, t := range texts {
+		*k = append(strconv.AppendInt(*k, int64(len(t)), 10), ':')
+		*k = append(*k, t...)
+	}
+}
+
+type memoKey [sha256.Size]byte
+
+// memo remembers decisions. It starts anew when it is full.
+type memo struct {
+	mu    sync.RWMutex
+	items map[memoKey]Decision
+}
+
+const memoSize = 1 << 16
+
+func (m *memo) get(key memoKey) (Decision, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	d, ok := m.items[key]
+	return d, ok
+}
+
+func (m *memo) put(key memoKey, d Decision) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.items == nil || len(m.items) >= memoSize {
+		m.items = map[memoKey]Decision{}
+	}
+	m.items[key] = d
+}

@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// A scan is what one pass over the strings and member names of a judged value
+// tells of them, so that a policy need not walk a clean one.
+type scan struct {
+	plain bool     // none holds a control, bidi or tag character, or a lone return
+	marks []string // those that occur in any, in order
+}
+
+// A scanner looks for the keys of the bundle's data.secrets. It is made once
+// for a snapshot.
+type scanner struct {
+	marks []string
+	pairs [1 << 16 / 64]uint64 // the pairs of bytes that something begins with
+}
+
+func newScanner(data map[string]any) *scanner {
+	c := &scanner{}
+	secrets, _ := data["secrets"].(map[string]any)
+	for mark := range secrets {
+		c.marks = append(c.marks, mark)
+		if len(mark) == 1 {
+			c.beginning(mark[0])
+		} else if mark != "" {
+			c.pair(mark[0], mark[1])
+		}
+	}
+	slices.Sort(c.marks)
+	for b := range byte(0x20) {
+		if b != '\t' && b != '\n' {
+			c.beginning(b)
+		}
+	}
+	c.beginning(0x7f)
+	for _, first := range []byte{0xc2, 0xe2, 0xf3} { // C1; bidi; tags
+		c.beginning(first)
+	}
+	return c
+}
+
+func (c *scanner) pair(a, b byte) {
+	at := uint16(a)<<8 | uint16(b)
+	c.pairs[at/64] |= 1 << (at % 64)
+}
+
+func (c *scanner) beginning(a byte) {
+	for b := range 256 {
+		c.pair(a, byte(b))
+	}
+}
+
+// of scans what is judged: a result or an error, or the params of what a server
+// asks. It is nil where nothing of the kind is.
+func (c *scanner) of(in *Input) *scan {
+	asked := mcp.Value{}
+	if in.Phase == ServerRequest {
+		asked = in.Params
+	}
+	if !in.Response.Exists() && !in.Error.Exists() && !asked.Exists() {
+		return nil
+	}
+	p := pass{scanner: c, found: make([]bool, len(c.marks)), plain: true}
+	for _, v := range [...]mcp.Value{in.Response, in.Error, asked} {
+		p.value(v)
+	}
+	s := &scan{plain: p.plain}
+	for i, mark := range c.marks {
+		if p.found[i] || mark == "" {
+			s.marks = append(s.marks, mark)
+		}
+	}
+	return s
+}
+
+// A pass is a scan under way.
+type pass struct {
+	*scanner
+	found []bool
+	plain bool
+}
+
+func (p *pass) value(v mcp.Value) {
+	switch v.Kind() {
+	case '{':
+		for name, m := range v.Members() {
+			p.text(name.String())
+			p.value(m)
+		}
+	case '[':
+		for item := range v.Items() {
+			p.value(item)
+		}
+	case '"':
+		p.text(v.String())
+	default: // nothing that could hide anything
+	}
+}
+
+func (p *pass) text(s string) {
+	for i := range len(s) {
+		at := uint16(s[i]) << 8
+		if i+1 < len(s) {
+			at |= uint16(s[i+1])
+		}
+		if p.pairs[at/64]&(1<<(at%64)) != 0 {
+			p.look(s[i:])
+		}
+	}
+}
+
+// look is asked about a text that begins as something does.
+func (p *pass) look(s string) {
+	c, _ := utf8.DecodeRuneInString(s)
+	if hides(c) && (c != '\r' || !strings.HasPrefix(s, "\r\n")) {
+		p.plain = false
+	}
+	for i, mark := range p.marks {
+		if strings.HasPrefix(s, mark) {
+			p.found[i] = true
+		}
+	}
+}
+
+// hides reports whether a character may play with a terminal or its reader.
+func hides(c rune) bool {
+	switch {
+	case c < 0x20:
+		return c != '\t' && c != '\n'
+	case c < 0x2000:
+		return c >= 0x7f && c <= 0x9f
+	}
+	return c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 || c >= 0xe0000 && c <= 0xe007f
+}
+
+func (s *scan) term() *ast.Term {
+	marks := make([]*ast.Term, len(s.marks))
+	for i, mark := range s.marks {
+		marks[i] = ast.StringTerm(mark)
+	}
+	return ast.ObjectTerm(
+		[2]*ast.Term{ast.InternedTerm("plain"), ast.InternedTerm(s.plain)},
+		[2]*ast.Term{ast.InternedTerm("marks"), ast.ArrayTerm(marks...)})
+}
