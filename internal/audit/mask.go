@@ -19,7 +19,7 @@ const masked = `"***"`
 // whose value is a secret.
 var secretKeys = []string{
 	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "apikey", "accesskey", "privatekey",
-	"authorization", "cookie", "credential", "signature",
+	"authorization", "cookie", "credential", "signature", "jwt", "requeststate", "taskid",
 }
 
 // secretMarks are what well-known kinds of secrets hold.
@@ -27,7 +27,7 @@ var secretMarks = []string{
 	"-----BEGIN", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "xoxb-", "xoxp-", "AIza", "eyJ", "Bearer ", "bearer ", "Basic ",
 }
 
-var bare = strings.NewReplacer("-", "", "_", "")
+var bare = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
 
 func secretKey(name string) bool {
 	name = bare.Replace(strings.ToLower(name))
@@ -58,17 +58,7 @@ func alphanumeric(c byte) bool {
 func appendValue(b []byte, v mcp.Value) []byte {
 	switch v.Kind() {
 	case '{':
-		b = append(b, '{')
-		for name, m := range v.Members() {
-			n := name.String()
-			b = append(appendString(comma(b), n), ':')
-			if secretKey(n) {
-				b = append(b, masked...)
-			} else {
-				b = appendValue(b, m)
-			}
-		}
-		return append(b, '}')
+		return appendObject(b, v)
 	case '[':
 		b = append(b, '[')
 		for item := range v.Items() {
@@ -79,6 +69,32 @@ func appendValue(b []byte, v mcp.Value) []byte {
 		return appendText(b, v.String())
 	}
 	return append(b, v.Text()...)
+}
+
+// appendObject adds an object. What its member says it is called tells of its
+// value too, as in {"name":"password","value":"…"}.
+func appendObject(b []byte, v mcp.Value) []byte {
+	named := secretKey(v.Get("name").String()) || secretKey(v.Get("key").String())
+	b = append(b, '{')
+	for name, m := range v.Members() {
+		n := name.String()
+		b = append(appendString(comma(b), n), ':')
+		switch {
+		case secretKey(n) || named && n == "value":
+			b = append(b, masked...)
+		case m.IsString() && isURIName(n) && !secretText(m.String()):
+			b = appendString(b, maskURI(m.String()))
+		default:
+			b = appendValue(b, m)
+		}
+	}
+	return append(b, '}')
+}
+
+// isURIName reports whether a member of that name holds a URI.
+func isURIName(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasSuffix(name, "uri") || strings.HasSuffix(name, "url")
 }
 
 func appendText(b []byte, s string) []byte {
@@ -119,7 +135,7 @@ func maskURI(uri string) string {
 		return uri
 	}
 	u, err := url.Parse(uri)
-	if err != nil || strings.Contains(uri, "@") && strings.Contains(u.Path+u.Opaque, "://") {
+	if err != nil || strings.Contains(u.Opaque, "@") || strings.Contains(uri, "@") && strings.Contains(u.Path+u.Opaque, "://") {
 		return "***"
 	}
 	hidden := func(there bool, mark string) string {

@@ -160,7 +160,12 @@ func appendInput(b []byte, in *policy.Input) []byte {
 		b = text(open(b, "prompt"), "name", in.Prompt.Name)
 		b = append(value(b, "args", in.Prompt.Args), '}')
 	}
-	b = value(b, "params", in.Params)
+	switch {
+	case in.Phase == policy.ServerRequest && in.Params.Exists(): // they are the server's
+		b = append(key(b, "params"), masked...)
+	default:
+		b = value(b, "params", in.Params)
+	}
 	if in.Response.Exists() {
 		b = append(key(b, "response"), masked...)
 	}

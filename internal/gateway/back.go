@@ -52,7 +52,7 @@ func upstreamAnswered(status int) *mcp.Error {
 
 // respond answers a request with the one message that the server gave.
 func (e *exchange) respond(head *mcp.Answer, text string) {
-	if head.Status != http.StatusOK && head.Status < 400 {
+	if head.Status != http.StatusOK && upstreamAnswered(head.Status).Status != head.Status {
 		e.refuse(e.reject(policy.Response, upstreamAnswered(head.Status), text))
 		return
 	}

@@ -108,22 +108,25 @@ func (e *exchange) filter(s subject) (subject, *refusal) {
 func (e *exchange) judgeItem(use string, item mcp.Value) *refusal {
 	s := subject{in: e.base}
 	s.in.Phase, s.in.Kind, s.in.Params = policy.List, use, mcp.Value{}
+	name := item.Get("name").String()
+	identified := name != ""
 	switch use {
 	case "tools/call":
-		s.in.Tool = &policy.Tool{Name: item.Get("name").String(), Annotations: item.Get("annotations")}
+		s.in.Tool = &policy.Tool{Name: name, Annotations: item.Get("annotations")}
 	case "prompts/get":
-		s.in.Prompt = &policy.Prompt{Name: item.Get("name").String()}
+		s.in.Prompt = &policy.Prompt{Name: name}
 	default:
 		uri, template := item.Get("uri"), false
 		if !uri.Exists() {
 			uri, template = item.Get("uriTemplate"), true
 		}
+		identified = uri.String() != ""
 		s.in.Resource = policy.ParseResource(uri.String())
 		s.in.Resource.Template = template
 	}
-	d, fresh := e.snapshot.Visible(&s.in)
-	if mcp.CheckNames(item) != nil {
-		d, fresh = policy.Decision{Err: policy.ErrBadItem}, true
+	d, fresh := policy.Decision{Err: policy.ErrBadItem}, true
+	if identified && mcp.CheckNames(item) == nil {
+		d, fresh = e.snapshot.Visible(&s.in)
 	}
 	outcome, refused := e.g.enforce(&d)
 	switch {

@@ -1,0 +1,66 @@
+// Uses an official TypeScript client on each endpoint of standard input, and prints all that a program was
+// given there: node read.mjs ts1|ts2 [legacy|auto]
+import { readFileSync } from 'node:fs';
+import * as v1 from '@modelcontextprotocol/sdk/client/index.js';
+import * as http1 from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import * as v2 from '@modelcontextprotocol/client';
+
+const [sdk, mode] = process.argv.slice(2);
+const patience = 60_000; // ms; only a hanging client needs so much
+const info = { name: 'reader', version: '1.0.0' };
+const capabilities = { elicitation: {}, sampling: {} };
+
+function newClient(url) {
+  if (sdk === 'ts1') {
+    return [new v1.Client(info, { capabilities }), new http1.StreamableHTTPClientTransport(url, { reconnectionOptions })];
+  }
+  return [new v2.Client(info, { capabilities, versionNegotiation: { mode } }), new v2.StreamableHTTPClientTransport(url, { reconnectionOptions })];
+}
+
+const reconnectionOptions = { initialReconnectionDelay: 1, maxReconnectionDelay: 1, reconnectionDelayGrowFactor: 1, maxRetries: 1 };
+
+/** All there is in a value or an error. */
+function show(value) {
+  if (!(value instanceof Error)) return JSON.stringify(value) ?? 'nothing';
+  const own = Object.fromEntries(Object.getOwnPropertyNames(value).map(name => [name, value[name]]));
+  return `${value} ${JSON.stringify(own, (_, v) => (v instanceof Error ? show(v) : v))}`;
+}
+
+const does = [
+  client => client.listTools(),
+  client => (sdk === 'ts1' ? client.callTool({ name: 'echo', arguments: {} }, undefined, { timeout: patience }) : client.callTool({ name: 'echo', arguments: {} }, { timeout: patience })),
+  client => client.readResource({ uri: 'test://x' }),
+  client => client.getPrompt({ name: 'p' }),
+];
+
+async function read({ url }) {
+  const given = [];
+  const note = value => given.push(show(value));
+  for (const act of does) {
+    const [client, transport] = newClient(new URL(url));
+    client.onerror = note;
+    client.fallbackNotificationHandler = async notification => note(notification);
+    client.fallbackRequestHandler = async request => {
+      note(request);
+      return { action: 'decline' };
+    };
+    try {
+      await client.connect(transport);
+      note([client.getInstructions(), client.getServerCapabilities(), client.getServerVersion()]);
+      note(await act(client));
+    } catch (error) {
+      note(error);
+    }
+    await client.close().catch(note);
+  }
+  return given;
+}
+
+setTimeout(() => process.exit(1), 2 * patience).unref();
+const endpoints = JSON.parse(readFileSync(0, 'utf8'));
+const saw = {};
+async function worker() {
+  for (let e = endpoints.pop(); e; e = endpoints.pop()) saw[e.name] = await read(e);
+}
+await Promise.all(Array.from({ length: 8 }, worker));
+process.stdout.write(JSON.stringify(saw), () => process.exit(0)); // SDK timers must not keep the process

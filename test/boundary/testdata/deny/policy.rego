@@ -1,0 +1,4 @@
+package mcp
+
+# All is denied.
+decision := {"allow": false, "reason": "no"}
