@@ -8,42 +8,42 @@
 # malformed unless they are an object.
 package mcp
 
-deny contains {"reason": reason, "code": "validation_failed"} if {
-	input.phase == "request"
-	input.kind == "tools/call"
-	some _ in argument_bounds
-	some reason in argument_problems
+deny contains {"reason": "arguments_not_an_object", "code": "validation_failed"} if {
+	some _ in bounds_that_apply
+	not is_object(object.get(input.tool, "args", {}))
 }
 
-argument_problems contains "arguments_not_an_object" if not is_object(object.get(input.tool, "args", {}))
-
 # A required argument that is null is as good as missing.
-argument_problems contains "argument_missing" if {
-	some bounds in argument_bounds
+deny contains {"reason": "argument_missing", "code": "validation_failed"} if {
+	some bounds in bounds_that_apply
 	some name in bounds.required
 	object.get(arguments, name, null) == null
 }
 
-argument_problems contains "argument_unknown" if {
-	some bounds in argument_bounds
+deny contains {"reason": "argument_unknown", "code": "validation_failed"} if {
+	some bounds in bounds_that_apply
 	bounds.additionalProperties == false
 	some name, _ in arguments
 	not bounds.properties[name]
 }
 
-argument_problems contains object.get(bound_reasons, keyword, "argument_bound_unknown") if {
-	some bounds in argument_bounds
+deny contains {"reason": reason, "code": "validation_failed"} if {
+	some bounds in bounds_that_apply
 	some name, bound in bounds.properties
 	value := arguments[name]
 	some keyword, limit in bound
 	not holds(keyword, limit, value)
+	reason := object.get(bound_reasons, keyword, "argument_bound_unknown")
 }
 
 # The bounds of this server's tool, and those of the tool on any server: both apply.
-argument_bounds := [bounds |
+bounds_that_apply := [bounds |
 	some server in [input.server, "*"]
 	bounds := data.arguments[server][input.tool.name]
-]
+] if {
+	input.phase == "request"
+	input.kind == "tools/call"
+}
 
 default arguments := {}
 

@@ -246,6 +246,9 @@ func (o *object) term() *ast.Term { return ast.ObjectTerm(o.members...) }
 func valueTerm(v mcp.Value) *ast.Term {
 	switch v.Kind() {
 	case '{':
+		if v.Text() == "{}" {
+			return ast.InternedEmptyObject
+		}
 		o := object{}
 		for name, m := range v.Members() {
 			o.add(ast.StringTerm(name.String()), valueTerm(m))

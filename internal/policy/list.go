@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -42,16 +43,18 @@ func (s *Snapshot) Visible(in *Input) (d Decision, fresh bool) {
 
 func (s *Snapshot) judgeItem(in *Input) Decision {
 	d := s.timed(in, s.evaluate)
-	undefined := errors.Is(d.Err, errUndefined) // as it may well be without arguments
-	if d.Allow || d.Err != nil && !undefined {
+	none := errors.Is(d.Err, errUndefined) // as it may well be without arguments
+	if d.Allow || d.Err != nil && !none {
 		return d
 	}
-	mayPass := !undefined && d.Code != CodeDeny
+	mayPass := !none && d.Code != CodeDeny
 	stays := mayPass
 	if s.reads.args {
 		t := in.term(s.reads)
-		if !mayPass && !s.looks(t, readsArguments) {
-			return d
+		if !mayPass {
+			if _, looked := s.looks(s.query, t, readsArguments, time.Now().Add(s.timeout)); !looked {
+				return d
+			}
 		}
 		stays = s.couldAllow(t) != never
 	}

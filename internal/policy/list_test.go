@@ -354,8 +354,8 @@ func TestVisibleMemoAmbiguity(t *testing.T) {
 }
 
 func TestMemoIsBounded(t *testing.T) {
-	m := &memo{}
-	for i := range memoSize + 1 {
+	m := &memo{size: 300}
+	for i := range m.size + 1 {
 		m.put(memoKey{byte(i), byte(i >> 8), byte(i >> 16)}, Decision{})
 	}
 	if len(m.items) != 1 {

@@ -2,34 +2,45 @@ package policy
 
 import (
 	"context"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// looks reports whether the decision about an input may depend on something:
-// whether an expression was evaluated that reads it, or the evaluation failed.
+// looks reports whether what a query comes to may depend on something: whether
+// an expression was evaluated that reads it, or the evaluation failed or took
+// too long. If not, found is what it came to.
 //
 // An evaluation is a chain of expressions, and each is either fixed by what was
 // evaluated before or reads the input itself. So one that never looked goes the
-// same way, to the same decision, for all inputs that differ only in what it
-// did not look at. Nothing may look unseen for that: the rule index reads the
-// input on its own, so every rule is evaluated; and early exit would leave out
-// rules that the index, for another input, puts first.
-func (s *Snapshot) looks(input *ast.Term, at func(*reads) bool) bool {
-	looked, err := within(s.workers, s.timeout, func(cancel topdown.Cancel) (bool, error) {
-		w := &lookout{at: at}
-		_, err := s.newQuery(s.query, input, cancel).
+// same way, to the same end, for all inputs that differ only in what it did not
+// look at. Nothing may look unseen for that: the rule index reads the input on
+// its own, so every rule is evaluated; and early exit would leave out rules
+// that the index, for another input, puts first.
+func (s *Snapshot) looks(query ast.Body, input *ast.Term, at func(*reads) bool, until time.Time) (found topdown.QueryResultSet, looked bool) {
+	left := time.Until(until)
+	if left <= 0 {
+		return nil, true
+	}
+	w := &lookout{at: at, known: s.exprs}
+	found, err := within(s.workers, left, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
+		w.cancel = cancel
+		return s.newQuery(query, input, cancel).
 			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())
-		return w.looked, err
 	})
-	return looked || err != nil
+	if err != nil { // w may still be in use
+		return nil, true
+	}
+	return found, w.looked
 }
 
 // A lookout is a tracer that looks for expressions that read something. The
 // compiler has moved what a rule's head reads into its body.
 type lookout struct {
 	at     func(*reads) bool
+	known  map[*ast.Expr]*reads
+	cancel topdown.Cancel // once it has looked, the rest is of no interest
 	looked bool
 }
 
@@ -41,9 +52,29 @@ func (*lookout) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
 
 // TraceEvent is part of topdown.QueryTracer.
 func (w *lookout) TraceEvent(e topdown.Event) {
-	if expr, ok := e.Node.(*ast.Expr); ok && e.Op == topdown.EvalOp && !w.looked {
-		w.looked = w.at(readsIn(expr))
+	expr, ok := e.Node.(*ast.Expr)
+	if !ok || e.Op != topdown.EvalOp || w.looked {
+		return
 	}
+	r := w.known[expr]
+	if r == nil { // made up in the evaluation
+		r = readsIn(expr)
+	}
+	if w.looked = w.at(r); w.looked {
+		w.cancel.Cancel()
+	}
+}
+
+// exprsOf is what each expression of a policy reads.
+func exprsOf(c *ast.Compiler) map[*ast.Expr]*reads {
+	exprs := map[*ast.Expr]*reads{}
+	for _, m := range c.Modules {
+		ast.WalkExprs(m, func(e *ast.Expr) bool {
+			exprs[e] = readsIn(e)
+			return false
+		})
+	}
+	return exprs
 }
 
 func readsArguments(r *reads) bool { return r.args }

@@ -4,14 +4,14 @@ import (
 	"crypto/sha256"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 )
 
 // recall is the decision about an input, remembered if it does not depend on
-// the message: the same facts, which are the members of the input that factsKey
-// holds, then lead to the same decision whatever else the message says. What a
-// policy looks at depends on the facts too, so each key is watched on its own.
+// the message. What a policy looks at depends on the facts too, so each key is
+// watched on its own.
 //
 // Only what is allowed is remembered, and only what is allowed is watched: a
 // caller who makes up names has no work done for it twice.
@@ -24,29 +24,31 @@ func (s *Snapshot) recall(in *Input) Decision {
 	if known && d.Allow {
 		return d
 	}
+	until := time.Now().Add(s.timeout)
 	d = s.evaluate(in)
 	if d.Allow && !known {
-		s.settled.put(key, s.settle(in, d))
+		s.settled.put(key, s.settle(in, d, until))
 	}
 	return d
 }
 
 // settle is the decision to remember for the facts of an input that led to d:
-// d itself if the facts alone lead there, without a look at the message, and
-// else the zero value, so that the next one is judged again but not watched.
-func (s *Snapshot) settle(in *Input, d Decision) Decision {
-	facts := in.facts()
-	if s.looks(facts.term(s.reads), readsMessage) {
+// d itself if the facts alone lead there before the deadline, without a look at
+// the message, and else the zero value, so that the next one is judged again
+// but not watched.
+func (s *Snapshot) settle(in *Input, d Decision, until time.Time) Decision {
+	found, looked := s.looks(s.query, in.facts().term(s.reads), readsMessage, until)
+	if looked || len(found) != 1 {
 		return Decision{}
 	}
-	if same := s.evaluate(&facts); same != d {
+	if same, err := parseDecision(found[0][answer]); err != nil || same != d {
 		return Decision{}
 	}
 	return d
 }
 
 // facts is the input without all that factsKey leaves out.
-func (in *Input) facts() Input {
+func (in *Input) facts() *Input {
 	f := *in
 	f.Params, f.Response, f.Error, f.Headers = mcp.Value{}, mcp.Value{}, mcp.Value{}, nil
 	if in.Tool != nil {
@@ -55,7 +57,7 @@ func (in *Input) facts() Input {
 	if in.Prompt != nil {
 		f.Prompt = &Prompt{Name: in.Prompt.Name}
 	}
-	return f
+	return &f
 }
 
 // factMembers are the members of the input that factsKey holds; of tool and
@@ -156,22 +158,27 @@ type memoKey [sha256.Size]byte
 type memo struct {
 	mu    sync.RWMutex
 	items map[memoKey]Decision
+	size  int
 }
 
-const memoSize = 1 << 16
+// How much is remembered, which bounds the memory that it takes.
+const (
+	maxVisible = 1 << 16
+	maxSettled = 1 << 14
+)
 
 func (m *memo) get(key memoKey) (Decision, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	d, ok := m.items[key]
-	return d, ok
+	item, ok := m.items[key]
+	return item, ok
 }
 
-func (m *memo) put(key memoKey, d Decision) {
+func (m *memo) put(key memoKey, item Decision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.items == nil || len(m.items) >= memoSize {
+	if m.items == nil || len(m.items) >= m.size {
 		m.items = map[memoKey]Decision{}
 	}
-	m.items[key] = d
+	m.items[key] = item
 }

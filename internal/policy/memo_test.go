@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 )
@@ -92,7 +93,16 @@ var lookers = map[string]string{
 	"response there":         "decision := {\"allow\": true} if input.response\ndecision := {\"allow\": false} if not input.response",
 	"error":                  `decision := {"allow": input.error.t == 1}`,
 	"header":                 `decision := {"allow": input.headers.t == "1"}`,
-	"unknown member":         `decision := {"allow": not_there}` + "\nnot_there if not input.something",
+	// The key of a call in the cache must not pass for the name of a rule.
+	"function like a rule": "decision := {\"allow\": true} if { v == 7; f(\"mcp\", \"v\") == 1 }\nv := 7\nf(a, b) := input.tool.args.t",
+	"rules known before":   "decision := {\"allow\": true} if { fixed == 1; not never; input.tool.args.t == 1 }\nfixed := 1 if input.user.id\nnever if input.user.id == \"z\"",
+	"known but for with":   "decision := {\"allow\": true} if { fixed == \"x\"; fixed == \"z\" with input.tool as {\"name\": \"z\"}; not named; named with input.tool.name as \"z\"; input.tool.args.t == 1 }\nfixed := input.tool.name\nnamed if input.tool.name == \"z\"",
+	"known but for data":   "decision := {\"allow\": true} if { fixed == 1; fixed == 2 with data.n as 2; fixed == 3 with one as 3; input.tool.args.t == 1 }\ndefault one := 1\none := data.n\nfixed := one",
+	"a rule that is both":  "decision := {\"allow\": true} if { a.b == 1; a.c == 1; count(a) == 2; input.tool.args.t == 1 }\na.b := 1\na.c := input.tool.args.t",
+	"part of an object":    "decision := {\"allow\": true} if { a.key == 1; a.b == 2 }\na.b := 2\na[k] := input.tool.args.t if k := \"key\"",
+	"else of a known rule": "decision := {\"allow\": true} if { e == 2; input.tool.args.t == 1 }\ne := 1 if input.user.id == \"z\"\nelse := 2",
+	"default of a rule":    "decision := {\"allow\": true} if { e == 2; input.tool.args.t == 1 }\ndefault e := 2\ne := 1 if input.user.id == \"z\"",
+	"unknown member":       `decision := {"allow": not_there}` + "\nnot_there if not input.something",
 }
 
 // settlers are modules that allow that message without a look at it.
@@ -183,6 +193,14 @@ func TestMemoOfDenials(t *testing.T) {
 	}
 }
 
+// The time to find out what may be remembered has a bound.
+func TestMemoKeepsTheDeadline(t *testing.T) {
+	s := rego(t, `decision := {"allow": true}`)
+	if found, looked := s.looks(s.query, call(t, "x", `{}`).term(s.reads), readsMessage, time.Now()); found != nil || !looked {
+		t.Error("evaluated after the deadline")
+	}
+}
+
 // The key tells apart whatever facts the policy can tell apart.
 func TestMemoKey(t *testing.T) {
 	const module = `decision := {"allow": true, "reason": json.marshal([input.tool.name, h, input.user, input.phase, input.kind, input.server, a, b, c, d, e, f, g])} if input.version
@@ -256,10 +274,10 @@ h := input.tool.annotations`
 }
 
 // variants are inputs that differ in facts, in the message, or in both.
-func variants(t testing.TB) []*Input {
+func variants(t testing.TB, tools ...string) []*Input {
 	var all []*Input
 	for n, args := range append(slices.Clone(arguments), `{"t":1,"k":"key","path":["/etc"]}`, `{"temp":20,"text":"x"}`, `{"temp":-500}`) {
-		for _, tool := range []string{"x", "some", "none", "echo", "temp.convert"} {
+		for _, tool := range tools {
 			in := call(t, tool, args)
 			in.Server, in.Headers = "demo", http.Header{"T": {fmt.Sprint(n % 2)}}
 			response := *in
@@ -280,8 +298,7 @@ func variants(t testing.TB) []*Input {
 // With the memo every decision is the one without, whatever came before it and
 // runs beside it.
 func TestMemoDifferential(t *testing.T) {
-	inputs := variants(t)
-	check := func(t *testing.T, s *Snapshot) {
+	check := func(t *testing.T, s *Snapshot, inputs []*Input) {
 		var group sync.WaitGroup
 		for seed := range uint64(2) {
 			group.Go(func() {
@@ -297,16 +314,19 @@ func TestMemoDifferential(t *testing.T) {
 		}
 		group.Wait()
 	}
-	for group, modules := range map[string]map[string]string{"lookers": lookers, "settlers": settlers, "styles": styles} {
-		for name, module := range modules {
-			t.Run(group+"/"+name, func(t *testing.T) {
-				check(t, load(t, map[string]string{"p.rego": "package mcp\n" + module, "data.json": stylesData}))
-			})
+	for tool, groups := range map[string][]map[string]string{"x": {lookers, settlers}, "some": {styles}} {
+		inputs := variants(t, tool)
+		for _, modules := range groups {
+			for name, module := range modules {
+				t.Run(name, func(t *testing.T) {
+					check(t, load(t, map[string]string{"p.rego": "package mcp\n" + module, "data.json": stylesData}), inputs)
+				})
+			}
 		}
 	}
 	t.Run("starter", func(t *testing.T) {
 		s := starter(t)
-		check(t, s)
+		check(t, s, variants(t, "none", "echo", "temp.convert", "alert.read"))
 		in := call(t, "alert.read", `{"any":1}`)
 		if s.Decide(in); !remembered(s, in) {
 			t.Error("a call of a tool without bounds is judged anew")

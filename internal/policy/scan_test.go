@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 )
@@ -127,6 +129,26 @@ func TestScanIsOfThisMessage(t *testing.T) {
 		if d := s.Decide(in); d.Reason != c.want {
 			t.Errorf("scan of %s: %s", c.response, d.Reason)
 		}
+	}
+}
+
+// No character that the scan takes for plain is one that the long way changes.
+func TestScanOfEveryCharacter(t *testing.T) {
+	s := starter(t)
+	var text strings.Builder
+	for c := range rune(unicode.MaxRune + 1) {
+		if utf8.ValidRune(c) && !hides(c) {
+			text.WriteRune(c)
+		}
+		if text.Len() < 1<<20 && c < unicode.MaxRune {
+			continue
+		}
+		in := call(t, "echo", `{}`)
+		in.Phase, in.Response = Response, value(t, string(mcp.AppendString(nil, text.String())))
+		if d := s.evaluate(in); !d.Allow || d.Patch != "" {
+			t.Errorf("up to %U: %t, a patch of %d bytes, %v", c, d.Allow, len(d.Patch), d.Err)
+		}
+		text.Reset()
 	}
 }
 

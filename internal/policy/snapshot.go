@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -28,9 +29,10 @@ type Snapshot struct {
 	qc       ast.QueryCompiler
 	possible ast.Body // data.mcp.decision.allow = true
 	reads    *reads
-	scanner  *scanner // nil if the policy reads no scan
-	visible  *memo    // what Visible answers
-	settled  *memo    // what Decide answers by the facts alone
+	exprs    map[*ast.Expr]*reads // what each expression reads
+	scanner  *scanner             // nil if the policy reads no scan
+	visible  memo                 // what Visible answered
+	settled  memo                 // what Decide need not ask again
 	workers  *workers
 	timeout  time.Duration
 }
@@ -77,10 +79,11 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 		return nil, fmt.Errorf("compile query: %w", err)
 	}
 	s.reads = readsOf(s.compiler)
+	s.exprs = exprsOf(s.compiler)
+	s.visible.size, s.settled.size = maxVisible, maxSettled
 	if s.reads.member("scan") {
 		s.scanner = newScanner(b.Data)
 	}
-	s.visible, s.settled = &memo{}, &memo{}
 	return s, nil
 }
 
@@ -153,5 +156,5 @@ func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err
 func (s *Snapshot) newQuery(body ast.Body, input *ast.Term, cancel topdown.Cancel) *topdown.Query {
 	return topdown.NewQuery(body).WithQueryCompiler(s.qc).WithCompiler(s.compiler).
 		WithStore(s.store).WithTransaction(s.txn).WithInput(input).WithCancel(cancel).
-		WithIndexing(true).WithEarlyExit(true).WithStrictBuiltinErrors(true)
+		WithIndexing(true).WithEarlyExit(true).WithStrictBuiltinErrors(true).WithMetrics(metrics.NoOp())
 }
