@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -117,9 +116,18 @@ var plainHeaders = map[string]bool{
 }
 
 func appendHeaders(b []byte, h http.Header) []byte {
+	var few [32]string
+	names := few[:0]
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
 	b = append(b, '{')
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		b = append(appendString(comma(b), strings.ToLower(name)), ':')
+	for _, name := range names {
+		at := len(comma(b)) + 1
+		b = appendString(comma(b), name)
+		lower(b[at:])
+		b = append(b, ':')
 		if plainHeaders[name] {
 			b = appendText(b, strings.Join(h[name], ", "))
 		} else {
@@ -127,6 +135,15 @@ func appendHeaders(b []byte, h http.Header) []byte {
 		}
 	}
 	return append(b, '}')
+}
+
+// lower makes the letters of a header's name small, where they stand.
+func lower(name []byte) {
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			name[i] += 'a' - 'A'
+		}
+	}
 }
 
 // maskURI masks user information, and the values of a query or fragment.
