@@ -87,10 +87,7 @@ type Reply interface {
 // Serve carries one message of a client, and all that the server answers.
 func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
 	e := &exchange{g: g, x: x, reply: reply}
-	refused := e.receive()
-	if refused == nil {
-		refused = e.judgeMessage()
-	}
+	refused := e.accept()
 	if refused != nil {
 		e.refuse(refused)
 		return
@@ -102,6 +99,15 @@ func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
 	}
 	defer answer.Close()
 	e.relay(ctx, answer)
+}
+
+// accept receives the message and judges it.
+func (e *exchange) accept() *refusal {
+	defer admit(e.x.Text)()
+	if refused := e.receive(); refused != nil {
+		return refused
+	}
+	return e.judgeMessage()
 }
 
 // Reject records a message that was refused before it could be received, and

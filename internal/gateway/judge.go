@@ -6,12 +6,28 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
+
+// What a policy sees of a text is many times its size. So large texts are judged
+// only as many at a time as there are processors, which lose nothing by it.
+const large = 256 << 10
+
+var judging = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// admit waits until a text may be judged. done says that it was.
+func admit(text string) (done func()) {
+	if len(text) < large {
+		return func() {}
+	}
+	judging <- struct{}{}
+	return func() { <-judging }
+}
 
 // A refusal is an answer of the gateway's own, already recorded.
 type refusal struct {

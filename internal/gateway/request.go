@@ -34,6 +34,9 @@ func (e *exchange) judgeMessage() *refusal {
 		e.remirror(passed.msg)
 		e.msg, e.base = passed.msg, passed.in
 	}
+	if len(e.msg.Text) >= large {
+		e.base.Begin() // what was built of it need not wait for the answer
+	}
 	return refused
 }
 

@@ -11,6 +11,7 @@ import (
 // judgeResponse judges a response, and all within it that is judged by itself:
 // the items of a list, and what the server asks of the client.
 func (e *exchange) judgeResponse(m *mcp.Message) (*mcp.Message, *refusal) {
+	defer admit(m.Text)()
 	if e.kind == "tools/list" {
 		for tool := range m.Result.Get("tools").Items() {
 			e.g.catalog.learn(e.x.Server, tool)

@@ -2,7 +2,6 @@
 package listen
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -139,7 +138,7 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 	if r.ContentLength > h.Limit {
 		return mcp.Refuse(http.StatusRequestEntityTooLarge, "message too large", "")
 	}
-	text, err := readText(http.MaxBytesReader(nil, r.Body, h.Limit), r.ContentLength)
+	text, err := mcp.ReadText(http.MaxBytesReader(nil, r.Body, h.Limit), r.ContentLength)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -151,14 +150,6 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 	}
 	x.Text = text
 	return nil
-}
-
-// readText reads a whole body, into one buffer if its size is known and small:
-// nobody gets much memory for the mere promise of a message.
-func readText(body io.Reader, size int64) (string, error) {
-	b := bytes.NewBuffer(make([]byte, 0, max(0, min(size, 64<<10))+bytes.MinRead))
-	_, err := b.ReadFrom(body)
-	return b.String(), err
 }
 
 // dropConnectionNamed deletes the headers that Connection names: they are for

@@ -1,7 +1,10 @@
 package mcp
 
 import (
+	"io"
 	"net/http"
+	"strings"
+	"sync"
 )
 
 // An Outgoing is what is sent to a server: a message, or with GET and DELETE
@@ -34,4 +37,18 @@ func (a *Answer) Close() {
 	if a.Events != nil {
 		_ = a.Events.Close() // nothing is left to be read or told
 	}
+}
+
+var chunks = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// ReadText reads all that r gives: into one buffer if the announced size, which
+// may be unknown, is small. Nobody gets much memory for the mere promise of a
+// message.
+func ReadText(r io.Reader, size int64) (string, error) {
+	var b strings.Builder
+	b.Grow(int(max(0, min(size, 64<<10))))
+	chunk := chunks.Get().(*[32 << 10]byte)
+	defer chunks.Put(chunk)
+	_, err := io.CopyBuffer(&b, r, chunk[:])
+	return b.String(), err
 }

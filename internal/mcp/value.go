@@ -19,7 +19,7 @@ import (
 // memory proportional to its bytes, whatever its shape.
 const (
 	maxDepth  = 128
-	maxNodes  = 1 << 18
+	maxNodes  = 1 << 17
 	maxDigits = 1100 // any double can be written out in fewer
 )
 

@@ -104,7 +104,7 @@ func (e *Engine) load(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.workers, s.timeout = e.workers, e.cfg.Timeout
+	s.workers, s.timeout, s.Size = e.workers, e.cfg.Timeout, a.size()
 	e.etag = a.etag
 	return s, nil
 }

@@ -21,6 +21,7 @@ type Snapshot struct {
 	Revision string // of the manifest, or else the digest's first twelve digits
 	SHA256   string // hex digest of the bundle
 	Loaded   time.Time
+	Size     int64 // of the bundle's files, in bytes
 
 	compiler *ast.Compiler
 	store    storage.Store

@@ -37,6 +37,14 @@ type archive struct {
 	dir    bool
 }
 
+// size is that of all files, in bytes.
+func (a *archive) size() (n int64) {
+	for _, raw := range a.files {
+		n += int64(len(raw))
+	}
+	return n
+}
+
 // A source fetches bundles from one place: a .tar.gz file, a directory, or an
 // HTTP(S) URL of a .tar.gz.
 type source struct {

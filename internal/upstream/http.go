@@ -2,7 +2,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -171,17 +170,16 @@ func isSeconds(s string) bool {
 
 func (u *HTTP) read(a *mcp.Answer, resp *http.Response, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
 	late := time.AfterFunc(bodyTime, cancel)
-	raw := bytes.NewBuffer(make([]byte, 0, max(0, min(resp.ContentLength, 64<<10))+bytes.MinRead))
-	_, err := raw.ReadFrom(io.LimitReader(resp.Body, int64(u.Limit)+1))
+	text, err := mcp.ReadText(io.LimitReader(resp.Body, int64(u.Limit)+1), resp.ContentLength)
 	switch ended := late.Stop(); {
 	case err != nil && !ended:
 		return nil, failure("the server's answer broke off", context.DeadlineExceeded)
 	case err != nil:
 		return nil, failure("the server's answer broke off", err)
-	case raw.Len() > u.Limit:
+	case len(text) > u.Limit:
 		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", "")
 	}
-	a.Text = raw.String()
+	a.Text = text
 	return a, nil
 }
 
