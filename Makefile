@@ -12,8 +12,8 @@ FUZZTIME ?= 5m
 BENCH    ?= .
 COUNT    ?= 6
 
-demo:
-	go run ./cmd/gatehouse demo
+demo: build
+	@bin/gatehouse demo
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gatehouse ./cmd/gatehouse
