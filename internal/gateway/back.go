@@ -30,7 +30,7 @@ func (e *exchange) relay(ctx context.Context, a *mcp.Answer) {
 // the wish to listen or to end the session.
 func (e *exchange) acknowledge(head *mcp.Answer) {
 	switch {
-	case head.Status >= 400 || head.Status == http.StatusOK && e.x.Verb == http.MethodGet || head.Status >= 300:
+	case head.Status >= 300, head.Status == http.StatusOK && e.x.Verb == http.MethodGet:
 		e.refuse(e.reject(policy.Response, upstreamAnswered(head.Status), ""))
 	case e.x.Verb == http.MethodPost:
 		e.answer(&mcp.Answer{Status: http.StatusAccepted, Session: head.Session})
