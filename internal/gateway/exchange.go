@@ -16,7 +16,7 @@ type exchange struct {
 	reply Reply
 
 	upstream Upstream
-	msg      *mcp.Message     // what will be sent; nil for GET and DELETE
+	msg      *mcp.Message     // what will be sent; without any member for GET and DELETE
 	session  string           // the server's own session id, or empty
 	kind     string           // the method that the message asks for, or that it answers
 	base     policy.Input     // what the policy is told in every phase
@@ -157,16 +157,15 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 		h.Set(mcp.HeaderSession, e.session)
 	}
 	answer, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: e.x.Verb, Header: h, Text: e.msg.Text})
-	if bad != nil && ctx.Err() != nil {
-		bad = mcp.Refuse(statusLeft, "the client left", "")
+	if bad == nil {
+		return answer, nil
 	}
-	if bad != nil && bad.Status != statusLeft {
+	if ctx.Err() != nil {
+		bad = mcp.Refuse(statusLeft, "the client left", "")
+	} else {
 		e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
 	}
-	if bad != nil {
-		return nil, e.reject(policy.Response, bad, "")
-	}
-	return answer, nil
+	return nil, e.reject(policy.Response, bad, "")
 }
 
 // statusLeft stands in records for a client that did not wait for its answer.

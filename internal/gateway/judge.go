@@ -172,14 +172,9 @@ func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome,
 	if refused || outcome == audit.WouldDeny {
 		r.Status = d.Status()
 	}
-	g.Metrics.count(r)
 	g.warn(r)
-	if err := g.Audit.Write(r); err != nil {
-		g.Metrics.unrecorded()
-		g.Log.Error("audit record lost", "error", err, "decision_id", r.DecisionID)
-		if g.Mode == Enforce {
-			return &refusal{Error: mcp.Refuse(http.StatusServiceUnavailable, "not recorded", "")}
-		}
+	if !g.write(r) && g.Mode == Enforce {
+		return &refusal{Error: mcp.Refuse(http.StatusServiceUnavailable, "not recorded", "")}
 	}
 	if !refused {
 		return nil
@@ -189,6 +184,17 @@ func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome,
 		bad.Reason = r.Reason
 	}
 	return &refusal{Error: bad, denied: true}
+}
+
+// write counts and writes a record, and reports whether that went well.
+func (g *Gateway) write(r *audit.Record) bool {
+	g.Metrics.count(r)
+	err := g.Audit.Write(r)
+	if err != nil {
+		g.Metrics.unrecorded()
+		g.Log.Error("audit record lost", "error", err, "decision_id", r.DecisionID)
+	}
+	return err == nil
 }
 
 // warn tells the operator of what enforcement would do, and of policy errors.
@@ -239,11 +245,7 @@ func (e *exchange) reject(phase policy.Phase, bad *mcp.Error, text string) *refu
 		sum := sha256.Sum256([]byte(text))
 		r.Size, r.Digest = len(text), hex.EncodeToString(sum[:])
 	}
-	e.g.Metrics.count(r)
-	if err := e.g.Audit.Write(r); err != nil {
-		e.g.Metrics.unrecorded()
-		e.g.Log.Error("audit record lost", "error", err, "decision_id", r.DecisionID)
-	}
+	e.g.write(r)
 	bad.ID = r.DecisionID
 	return &refusal{Error: bad}
 }

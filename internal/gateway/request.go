@@ -40,10 +40,13 @@ func (e *exchange) judgeMessage() *refusal {
 	return refused
 }
 
+// twins are the methods by which clients of the two eras connect.
+var twins = map[string]string{"initialize": "server/discover", "server/discover": "initialize"}
+
 // judgeConnect lets a client connect in neither era or in both: one that is
 // denied server/discover would go on to try initialize.
 func (e *exchange) judgeConnect(s subject) *refusal {
-	twin := map[string]string{"initialize": "server/discover", "server/discover": "initialize"}[e.kind]
+	twin := twins[e.kind]
 	if twin == "" || e.snapshot == nil {
 		return nil
 	}

@@ -39,13 +39,17 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// a proxy took for the rest of that body must not become a request.
 		w.Header().Set("Connection", "close")
 	}
-	if h.Origins.check(r) == nil && h.Origins.allow(w.Header(), r) {
+	bad := h.Origins.check(r)
+	if bad == nil && h.Origins.allow(w.Header(), r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	reply := &httpReply{w, http.NewResponseController(w)}
 	x := &gateway.Exchange{Transport: "http", Verb: r.Method, Header: r.Header, RequestIP: r.RemoteAddr}
-	if bad := h.receive(x, r); bad != nil {
+	if bad == nil {
+		bad = h.receive(x, r)
+	}
+	if bad != nil {
 		if bad.Status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
 		}
@@ -64,9 +68,6 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *HTTP) receive(x *gateway.Exchange, r *http.Request) *mcp.Error {
-	if bad := h.Origins.check(r); bad != nil {
-		return bad
-	}
 	dropConnectionNamed(r.Header)
 	r.Header.Set("Host", r.Host)
 	if bad := h.identify(x, r); bad != nil {

@@ -52,7 +52,7 @@ func (s *Snapshot) judgeItem(in *Input) Decision {
 	if s.reads.args {
 		t := in.term(s.reads)
 		if !mayPass {
-			if _, looked := s.looks(s.query, t, readsArguments, time.Now().Add(s.timeout)); !looked {
+			if _, looked := s.looks(t, readsArguments, time.Now().Add(s.timeout)); !looked {
 				return d
 			}
 		}

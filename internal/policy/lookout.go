@@ -8,7 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// looks reports whether what a query comes to may depend on something: whether
+// looks reports whether the decision about an input may depend on something: whether
 // an expression was evaluated that reads it, or the evaluation failed or took
 // too long. If not, found is what it came to.
 //
@@ -18,7 +18,7 @@ import (
 // look at. Nothing may look unseen for that: the rule index reads the input on
 // its own, so every rule is evaluated; and early exit would leave out rules
 // that the index, for another input, puts first.
-func (s *Snapshot) looks(query ast.Body, input *ast.Term, at func(*reads) bool, until time.Time) (found topdown.QueryResultSet, looked bool) {
+func (s *Snapshot) looks(input *ast.Term, at func(*reads) bool, until time.Time) (found topdown.QueryResultSet, looked bool) {
 	left := time.Until(until)
 	if left <= 0 {
 		return nil, true
@@ -26,7 +26,7 @@ func (s *Snapshot) looks(query ast.Body, input *ast.Term, at func(*reads) bool, 
 	w := &lookout{at: at, known: s.exprs}
 	found, err := within(s.workers, left, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
 		w.cancel = cancel
-		return s.newQuery(query, input, cancel).
+		return s.newQuery(s.query, input, cancel).
 			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())
 	})
 	if err != nil { // w may still be in use

@@ -37,7 +37,7 @@ func (s *Snapshot) recall(in *Input) Decision {
 // the message, and else the zero value, so that the next one is judged again
 // but not watched.
 func (s *Snapshot) settle(in *Input, d Decision, until time.Time) Decision {
-	found, looked := s.looks(s.query, in.facts().term(s.reads), readsMessage, until)
+	found, looked := s.looks(in.facts().term(s.reads), readsMessage, until)
 	if looked || len(found) != 1 {
 		return Decision{}
 	}

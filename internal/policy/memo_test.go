@@ -196,7 +196,7 @@ func TestMemoOfDenials(t *testing.T) {
 // The time to find out what may be remembered has a bound.
 func TestMemoKeepsTheDeadline(t *testing.T) {
 	s := rego(t, `decision := {"allow": true}`)
-	if found, looked := s.looks(s.query, call(t, "x", `{}`).term(s.reads), readsMessage, time.Now()); found != nil || !looked {
+	if found, looked := s.looks(call(t, "x", `{}`).term(s.reads), readsMessage, time.Now()); found != nil || !looked {
 		t.Error("evaluated after the deadline")
 	}
 }
