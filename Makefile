@@ -9,6 +9,10 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # The race detector needs a C compiler; go says 0 here where there is none.
 RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 FUZZTIME ?= 5m
+FUZZ     ?= ^Fuzz
+# What stands between a client's bytes and a server's: the message parser, the SSE splitter, the header check,
+# the round trip, and the patch application.
+BOUNDARY := ^Fuzz(ParseClient|EventReader|CheckHeaders|With|ApplyPatch)$$
 BENCH    ?= .
 COUNT    ?= 6
 
@@ -22,6 +26,7 @@ build:
 test: check
 	$(if $(RACE),,@echo 'make: no C compiler, so the tests run without the race detector')
 	go test $(RACE) -count=1 ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s FUZZ='$(BOUNDARY)'
 
 # Everything that can be said about the code without running it, and the tests of the policies.
 check: check-go check-policies
@@ -61,9 +66,9 @@ bench-load:
 conformance:
 	go test -tags conformance ./test/conformance -v -count=1
 
-# Each fuzz test for FUZZTIME, one after the other.
+# Each fuzz test that FUZZ names for FUZZTIME, one after the other.
 fuzz:
-	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, names[i]; n = 0}' | \
+	@go test -list '$(FUZZ)' ./... | awk '/^Fuzz/ {names[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, names[i]; n = 0}' | \
 	while read -r package name; do \
 		echo "$$package $$name"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package" < /dev/null; \

@@ -27,7 +27,7 @@ test_unknown_method if {
 		"allow": false,
 		"reason": "method_not_allowed",
 		"code": "policy_deny",
-	} with input as object.union(base, {"kind": "tasks/get"})
+	} with input as object.union(base, {"kind": "acme/status"})
 }
 
 test_method_of_another_type if {

@@ -9,6 +9,22 @@ allow if {
 	granted("tools", input.tool.name)
 }
 
+# A task goes on for as long as its caller could still begin it. The gateway knows which
+# tool began it, and lets nobody else ask about it.
+allow if {
+	about_task[input.kind]
+	input.phase == "request"
+	granted("tools", input.tool.name)
+}
+
+allow if {
+	input.kind == "notifications/tasks"
+	input.phase == "response"
+	granted("tools", input.tool.name)
+}
+
+about_task := {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
+
 allow if {
 	input.kind == "prompts/get"
 	asks
@@ -48,5 +64,9 @@ named(names, name) if {
 refusal["tools/call"] := "role_mismatch"
 
 refusal["prompts/get"] := "role_mismatch"
+
+refusal["notifications/tasks"] := "role_mismatch"
+
+refusal[method] := "role_mismatch" if some method in about_task
 
 refusal["completion/complete"] := "reference_not_allowed"

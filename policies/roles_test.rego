@@ -108,3 +108,21 @@ test_phases_are_kept_apart if {
 	not mcp.decision.allow with input as object.union(call("echo", {"text": "x"}), {"phase": "server_request"})
 	not mcp.decision.allow with input as object.union(get_prompt("review"), {"phase": "server_request"})
 }
+
+task(method, name) := object.union(base, {"kind": method, "tool": {"name": name}, "params": {"taskId": "t"}})
+
+test_tasks_as_their_tool if {
+	every method in ["tasks/get", "tasks/update", "tasks/cancel", "tasks/result"] {
+		mcp.decision == {"allow": true} with input as task(method, "echo")
+		mcp.decision == role_mismatch with input as task(method, "database.backup")
+		mcp.decision == role_mismatch with input as object.remove(task(method, "echo"), ["tool"])
+	}
+	mcp.decision.reason == "method_not_allowed" with input as task("tasks/list", "echo")
+}
+
+notified(name) := object.union(task("notifications/tasks", name), {"phase": "response"})
+
+test_tasks_notified_as_their_tool if {
+	mcp.decision == {"allow": true} with input as notified("echo")
+	mcp.decision == role_mismatch with input as notified("database.backup")
+}

@@ -133,7 +133,7 @@ func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
 		Audit:      a.audit,
 		Log:        a.log,
 		Metrics:    metrics,
-		Sessions:   gateway.NewSessions(),
+		Handles:    gateway.NewHandles(),
 	}
 	client := upstream.NewClient(upstreamWait)
 	for name, s := range a.cfg.Servers {

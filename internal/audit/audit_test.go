@@ -103,6 +103,7 @@ func TestSubjects(t *testing.T) {
 
 func TestMask(t *testing.T) {
 	for text, want := range map[string]string{
+		`{"pin":1,"PASS":"x","ssh_key":"x","spin":1,"author":"x","compass":"x"}`: `{"pin":"***","PASS":"***","ssh_key":"***","spin":1,"author":"x","compass":"x"}`,
 		`{"password":"x","PassWord":1,"user_password_2":[1]}`:                    `{"password":"***","PassWord":"***","user_password_2":"***"}`,
 		`{"api_key":"x","apiKey":"x","X-API-Key":"x","accessKeyId":{"a":1}}`:     `{"api_key":"***","apiKey":"***","X-API-Key":"***","accessKeyId":"***"}`,
 		`{"Authorization":"x","cookie":"x","client_secret":null,"idToken":true}`: `{"Authorization":"***","cookie":"***","client_secret":"***","idToken":"***"}`,

@@ -18,8 +18,11 @@ const masked = `"***"`
 // whose value is a secret.
 var secretKeys = []string{
 	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "apikey", "accesskey", "privatekey",
-	"authorization", "cookie", "credential", "signature", "jwt", "requeststate", "taskid",
+	"sshkey", "authorization", "cookie", "credential", "signature", "jwt", "requeststate", "taskid",
 }
+
+// secretNames are such names as a whole: within others they mean anything.
+var secretNames = map[string]bool{"pass": true, "pin": true, "otp": true, "auth": true, "totp": true, "cvv": true, "cvc": true}
 
 // secretMarks are what well-known kinds of secrets hold.
 var secretMarks = []string{
@@ -30,7 +33,7 @@ var bare = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
 
 func secretKey(name string) bool {
 	name = bare.Replace(strings.ToLower(name))
-	return slices.ContainsFunc(secretKeys, func(part string) bool { return strings.Contains(name, part) })
+	return secretNames[name] || slices.ContainsFunc(secretKeys, func(part string) bool { return strings.Contains(name, part) })
 }
 
 // secretText reports whether a word of the text begins like a secret.

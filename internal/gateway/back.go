@@ -13,8 +13,8 @@ import (
 // relay carries the server's answer back to the client.
 func (e *exchange) relay(ctx context.Context, a *mcp.Answer) {
 	head := &mcp.Answer{Status: a.Status, Retry: a.Retry}
-	if a.Session != "" && a.Session != e.session { // some servers repeat it; sealed anew it would look like another
-		head.Session = e.g.Sessions.seal(a.Session, e.x.Server, e.x.Caller)
+	if a.Session != "" && a.Session != e.session && !e.modern() { // some servers repeat it; sealed anew it would look like another
+		head.Session = e.g.Handles.seal(sessionHandle, a.Session, e.x.Server, e.x.Caller)
 	}
 	switch {
 	case a.Events != nil && a.Status == http.StatusOK:
@@ -87,7 +87,7 @@ func (e *exchange) matches(m *mcp.Message) (*mcp.Message, *mcp.Error) {
 	if !m.IsResponse() || !mcp.SameID(m.ID, e.msg.ID) {
 		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "it answers another request")
 	}
-	return m, nil
+	return e.conceal(m)
 }
 
 // stream carries events as they come, up to the response to the request.
@@ -144,6 +144,9 @@ func (e *exchange) carry(ctx context.Context, head *mcp.Answer, ev mcp.Event) (d
 	if bad == nil && m.IsRequest() && e.modern() {
 		bad = mcp.Refuse(http.StatusBadGateway, "a request from the server", "this revision has none")
 	}
+	if bad == nil {
+		m, bad = e.conceal(m)
+	}
 	if bad != nil {
 		e.reject(policy.Response, bad, ev.Data)
 		return false
@@ -171,11 +174,19 @@ func (e *exchange) finish(head *mcp.Answer, m *mcp.Message) bool {
 // judgeNotification judges what the server tells without being asked. To the
 // policy its params are what a result is.
 func (e *exchange) judgeNotification(m *mcp.Message) (*mcp.Message, *refusal) {
-	s := subject{in: e.base, msg: m, member: "params"}
-	s.in.Phase, s.in.Kind, s.in.Response = policy.Response, m.Method, m.Params
-	if m.Method == "notifications/resources/updated" {
+	s := subject{in: e.base, msg: m, at: rootOf, member: "params"}
+	s.in.Phase, s.in.Kind = policy.Response, m.Method
+	switch {
+	case m.Method == "notifications/resources/updated":
 		s.in.Resource = policy.ParseResource(m.Params.Get("uri").String())
+	case isTaskNotification(m.Method):
+		s.in.Tool = e.g.tool(e.x.Server, e.toolOf(m.Params.Get("taskId")))
+		var refused *refusal
+		if s.msg, refused = e.judgeParts(m, s.in, paramsOf); refused != nil {
+			return nil, refused
+		}
 	}
+	s.in.Response = s.msg.Params
 	s, refused := e.judge(s)
 	return s.msg, refused
 }
@@ -183,9 +194,14 @@ func (e *exchange) judgeNotification(m *mcp.Message) (*mcp.Message, *refusal) {
 // judgeAsked judges a server's request to the client. One that passes may be
 // answered by this principal; one that does not is answered here.
 func (e *exchange) judgeAsked(ctx context.Context, m *mcp.Message) (*mcp.Message, *refusal) {
-	s := subject{in: e.base, msg: m, member: "params"}
+	s := subject{in: e.base, msg: m, at: rootOf, member: "params"}
 	s.in.Phase, s.in.Kind, s.in.Params = policy.ServerRequest, m.Method, m.Params
 	s.in.Begin()
+	if isTask(m.Method) || m.Params.Get("task").Exists() {
+		refused := e.reject(policy.ServerRequest, mcp.NoMethod("tasks of the client's"), m.Text)
+		e.tellServer(ctx, refused.Body(m.ID.Text()))
+		return nil, refused
+	}
 	s, refused := e.judge(s)
 	key := e.pendingKey(m.ID)
 	if refused == nil && !e.g.pending.add(key, m.Method) {

@@ -18,6 +18,8 @@ type exchange struct {
 	upstream Upstream
 	msg      *mcp.Message     // what will be sent; without any member for GET and DELETE
 	session  string           // the server's own session id, or empty
+	tasks    map[string]task  // the tasks that the exchange is about, by the server's own ids
+	tool     string           // that began the task that is asked about, or empty
 	kind     string           // the method that the message asks for, or that it answers
 	base     policy.Input     // what the policy is told in every phase
 	snapshot *policy.Snapshot // nil if nothing is judged
@@ -41,6 +43,9 @@ func (e *exchange) receive() *refusal {
 	if bad == nil {
 		bad = e.findKind()
 	}
+	if bad == nil {
+		bad = e.reveal()
+	}
 	if bad != nil {
 		return e.reject(policy.Request, bad, x.Text)
 	}
@@ -60,7 +65,7 @@ func (e *exchange) findServer() *mcp.Error {
 	if sealed == "" || e.modern() {
 		return nil
 	}
-	if e.session, ok = e.g.Sessions.open(sealed, e.x.Server, e.x.Caller); !ok {
+	if e.session, ok = e.g.Handles.open(sessionHandle, sealed, e.x.Server, e.x.Caller); !ok {
 		return mcp.Refuse(http.StatusNotFound, "unknown session", "")
 	}
 	return nil
@@ -79,6 +84,9 @@ func (e *exchange) findKind() *mcp.Error {
 			return mcp.Refuse(http.StatusBadRequest, "invalid request", "a response to nothing that was asked")
 		}
 		return nil
+	}
+	if e.msg.Method == "tasks/list" {
+		return mcp.NoMethod("nobody can tell whose tasks they are")
 	}
 	if e.msg.Method == "tools/call" && e.modern() {
 		tool := e.g.catalog.find(e.x.Server, e.msg.Target())
@@ -115,6 +123,9 @@ func (e *exchange) describe() {
 	}
 	e.base.ClientName, e.base.ClientVersion = client.Get("name").String(), client.Get("version").String()
 	e.g.describeTarget(&e.base, m)
+	if e.tool != "" {
+		e.base.Tool = e.g.tool(x.Server, e.tool)
+	}
 	e.base.Begin()
 }
 
@@ -122,12 +133,8 @@ func (e *exchange) describe() {
 func (g *Gateway) describeTarget(in *policy.Input, m *mcp.Message) {
 	switch m.Method {
 	case "tools/call":
-		name := m.Params.Get("name").String()
-		in.Tool = &policy.Tool{
-			Name:        name,
-			Args:        m.Params.Get("arguments"),
-			Annotations: g.catalog.find(in.Server, name).annotations,
-		}
+		in.Tool = g.tool(in.Server, m.Params.Get("name").String())
+		in.Tool.Args = m.Params.Get("arguments")
 	case "prompts/get":
 		in.Prompt = &policy.Prompt{Name: m.Params.Get("name").String(), Args: m.Params.Get("arguments")}
 	case "resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated":
@@ -142,6 +149,11 @@ func (g *Gateway) describeTarget(in *policy.Input, m *mcp.Message) {
 			in.Prompt = &policy.Prompt{Name: ref.Get("name").String()}
 		}
 	}
+}
+
+// tool describes a server's tool, apart from its arguments.
+func (g *Gateway) tool(server, name string) *policy.Tool {
+	return &policy.Tool{Name: name, Annotations: g.catalog.find(server, name).annotations}
 }
 
 // send sends the message as it was judged. Of the client's headers only those

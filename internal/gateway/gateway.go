@@ -56,7 +56,7 @@ type Gateway struct {
 	Audit      *audit.Log
 	Log        *slog.Logger
 	Metrics    *Metrics
-	Sessions   *Sessions
+	Handles    *Handles
 
 	pending pending
 	catalog catalog

@@ -54,7 +54,7 @@ func newBench(t *testing.T, rego string) *bench {
 	b.Gateway = &Gateway{
 		Upstreams: map[string]Upstream{"s": b.server}, Policy: engine, Configured: true, Mode: Enforce,
 		Style: StyleAuto, ShowReason: true, Audit: audit.NewLog(b.audit, true), Log: log,
-		Metrics: NewMetrics(prometheus.NewRegistry()), Sessions: NewSessions(),
+		Metrics: NewMetrics(prometheus.NewRegistry()), Handles: NewHandles(),
 	}
 	return b
 }

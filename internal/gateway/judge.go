@@ -35,13 +35,20 @@ type refusal struct {
 	denied bool // by the policy, so that the deny style applies
 }
 
-// A subject is a message to judge: what the policy is told of it, and the
-// member of it that a patch applies to.
+// A part finds in a message an object that is judged like a message.
+type part func(*mcp.Message) mcp.Value
+
+func rootOf(m *mcp.Message) mcp.Value   { return m.Root }
+func paramsOf(m *mcp.Message) mcp.Value { return m.Params }
+func resultOf(m *mcp.Message) mcp.Value { return m.Result }
+
+// A subject is a message to judge, or a part of one: what the policy is told of
+// it, and the member of it that a patch applies to.
 type subject struct {
 	in     policy.Input
 	msg    *mcp.Message
+	at     part
 	member string // arguments, params, result or error
-	asked  string // the one of a result's inputRequests that this is, or empty
 
 	judged, hidden int // items of a list, for its record
 }
@@ -58,6 +65,9 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 		return s, e.judgeWithoutPolicy(s)
 	}
 	d := e.snapshot.Decide(&s.in)
+	if twin := twins[s.in.Kind]; twin != "" && d.Allow && s.in.Phase == policy.Request {
+		d = e.judgeTwin(s.in, twin, d)
+	}
 	g.Metrics.observe(&s.in, d.Eval)
 	passed := s
 	if d.Allow && d.Patch != "" {
@@ -90,7 +100,7 @@ func (e *exchange) patched(s subject, d policy.Decision) (subject, policy.Decisi
 // patch returns the subject with the patch applied to its text, and all it
 // says parsed anew from that text.
 func (g *Gateway) patch(s subject, patch string) (subject, error) {
-	parent, parse := s.msg.Root, mcp.ParseServer
+	parent, parse := s.at(s.msg), mcp.ParseServer
 	if s.member == "arguments" {
 		parent = s.msg.Params
 	}
@@ -112,15 +122,13 @@ func (g *Gateway) patch(s subject, patch string) (subject, error) {
 	s.msg = m
 	switch {
 	case s.member == "result":
-		s.in.Response = m.Result
+		s.in.Response = s.at(m).Get("result")
 	case s.member == "error":
-		s.in.Error = m.Error
+		s.in.Error = s.at(m).Get("error")
 	case s.in.Phase == policy.Response: // a notification
-		s.in.Response = m.Params
-	case s.asked != "":
-		s.in.Params = m.Result.Get("inputRequests").Get(s.asked).Get("params")
+		s.in.Response = s.at(m).Get("params")
 	default:
-		s.in.Params = m.Params
+		s.in.Params = s.at(m).Get("params")
 		g.describeTarget(&s.in, m)
 	}
 	s.in.Begin()

@@ -15,7 +15,8 @@ func (e *exchange) refuse(r *refusal) {
 		return
 	}
 	a := &mcp.Answer{Status: r.Status, Text: r.Body(e.msg.ID.Text())}
-	if r.denied {
+	// To a client with a session, 404 says that the session is gone.
+	if r.denied || r.Status == http.StatusNotFound && r.Code != http.StatusNotFound {
 		switch e.style() {
 		case StyleJSONRPC:
 			a.Status = http.StatusOK

@@ -13,7 +13,7 @@ func (e *exchange) judgeMessage() *refusal {
 	if e.x.Verb != http.MethodPost {
 		return nil // no message: the principal and its session were checked
 	}
-	s := subject{in: e.base, msg: e.msg, member: "params"}
+	s := subject{in: e.base, msg: e.msg, at: rootOf, member: "params"}
 	s.in.Phase = policy.Request
 	switch {
 	case e.msg.Method == "tools/call" || e.msg.Method == "prompts/get":
@@ -24,9 +24,6 @@ func (e *exchange) judgeMessage() *refusal {
 		s.in.Error, s.member = e.msg.Error, "error"
 	}
 	passed, refused := e.judge(s)
-	if refused == nil {
-		refused = e.judgeConnect(s)
-	}
 	if refused != nil && e.msg.Method == "notifications/initialized" {
 		return nil // every client takes its denial for a failure to connect
 	}
@@ -43,19 +40,16 @@ func (e *exchange) judgeMessage() *refusal {
 // twins are the methods by which clients of the two eras connect.
 var twins = map[string]string{"initialize": "server/discover", "server/discover": "initialize"}
 
-// judgeConnect lets a client connect in neither era or in both: one that is
-// denied server/discover would go on to try initialize.
-func (e *exchange) judgeConnect(s subject) *refusal {
-	twin := twins[e.kind]
-	if twin == "" || e.snapshot == nil {
-		return nil
+// judgeTwin lets a client connect in neither era or in both: one that is denied
+// server/discover would go on to try initialize.
+func (e *exchange) judgeTwin(in policy.Input, twin string, d policy.Decision) policy.Decision {
+	in.Kind = twin
+	other := e.snapshot.Decide(&in)
+	other.Eval += d.Eval
+	if other.Allow {
+		return d
 	}
-	s.in.Kind = twin
-	if d := e.snapshot.Decide(&s.in); !d.Allow {
-		outcome, refused := e.g.enforce(&d)
-		return e.record(&s, &d, outcome, refused)
-	}
-	return nil
+	return other
 }
 
 // remirror makes the headers say again what the body says, after a patch.

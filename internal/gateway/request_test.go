@@ -58,7 +58,7 @@ func TestDenial(t *testing.T) {
 			var c *client
 			switch {
 			case tc.session:
-				h := http.Header{mcp.HeaderSession: {b.Sessions.seal("1", "s", alice)}}
+				h := http.Header{mcp.HeaderSession: {b.Handles.seal(sessionHandle, "1", "s", alice)}}
 				c = b.serve(&Exchange{Caller: alice, Verb: http.MethodPost, Header: h, Text: tc.text})
 			case tc.version != "":
 				h := http.Header{mcp.HeaderVersion: {tc.version}}
@@ -111,6 +111,9 @@ func TestConnectIsOneDecision(t *testing.T) {
 			if c := b.post(text); c.status != http.StatusForbidden {
 				t.Errorf("%s denied: %s got %d", denied, text, c.status)
 			}
+		}
+		if records := b.records(); len(records) != 2 || records[0]["outcome"] != "deny" || records[1]["outcome"] != "deny" {
+			t.Errorf("%s denied: records %v", denied, records)
 		}
 		if len(b.server.sent) != 0 {
 			t.Errorf("%s denied: server got %s", denied, b.server.sent[0].Text)

@@ -34,7 +34,7 @@ decision := {"allow": true} if { input.resource.scheme == "file"; startswith(inp
 			`{"tools":[{"name":"open","x":1.0},{"name":"bounded"},{"name":"reading","annotations":{"readOnlyHint":true}}],"nextCursor":"c","cacheScope":"private","resultType":"complete"}`,
 		},
 		{"tools/list", `{"tools":[{"name":"closed"}],"nextCursor":"c"}`, `{"tools":[],"nextCursor":"c","cacheScope":"private"}`},
-		{"tools/list", `{"tools":[{"name":"open"}],"cacheScope":"public"}`, `{"tools":[{"name":"open"}],"cacheScope":"public"}`},
+		{"tools/list", `{"tools":[{"name":"open"}],"cacheScope":"public"}`, `{"tools":[{"name":"open"}],"cacheScope":"private"}`},
 		{"tools/list", `{"tools":[{"Name":"closed","name":"open"},{"name":["open"]},"open",null,{"title":"open"},[{"name":"closed"}],{"name":7}]}`, `{"tools":[],"cacheScope":"private"}`},
 		{"tools/list", `{"tools":{"name":"closed"}}`, `{"tools":[],"cacheScope":"private"}`},
 		{"prompts/list", `{"prompts":[{"name":"open"},{"name":"closed"}]}`, `{"prompts":[{"name":"open"}],"cacheScope":"private"}`},
@@ -220,10 +220,9 @@ decision := {"allow": false, "reason": "no_answer"} if input.response.content.co
 		return `{"jsonrpc":"2.0","id":` + id + `,"method":"elicitation/create","params":{"message":"` + message + `"}}`
 	}
 	call := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t"}}`
-	bob := &identity.Caller{ID: "bob", Auth: "api_key"}
 
 	b := newBench(t, rules)
-	session := b.Sessions.seal("S", "s", alice)
+	session := b.Handles.seal(sessionHandle, "S", "s", alice)
 	answer := `{"jsonrpc":"2.0","id":"q\u0031","result":{"action":"accept","content":{"color":"blue"}}}`
 	var during []*client
 	b.server.answer = func(out *mcp.Outgoing) *mcp.Answer {
@@ -237,7 +236,7 @@ decision := {"allow": false, "reason": "no_answer"} if input.response.content.co
 				for _, who := range []struct {
 					caller  *identity.Caller
 					session string
-				}{{bob, b.Sessions.seal("S", "s", bob)}, {alice, ""}, {alice, session}, {alice, session}} {
+				}{{bob, b.Handles.seal(sessionHandle, "S", "s", bob)}, {alice, ""}, {alice, session}, {alice, session}} {
 					during = append(during, b.legacy(who.caller, who.session, answer))
 				}
 			},
@@ -309,7 +308,7 @@ func TestListening(t *testing.T) {
 		return stream(mcp.Event{Data: changed}, mcp.Event{Data: `{"jsonrpc":"2.0","id":1,"result":{}}`},
 			mcp.Event{Data: `{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"secret"}}`})
 	}
-	x := &Exchange{Caller: alice, Verb: http.MethodGet, Header: http.Header{mcp.HeaderSession: {b.Sessions.seal("S", "s", alice)}}}
+	x := &Exchange{Caller: alice, Verb: http.MethodGet, Header: http.Header{mcp.HeaderSession: {b.Handles.seal(sessionHandle, "S", "s", alice)}}}
 	c := b.serve(x)
 	if c.status != http.StatusOK || c.alive != 1 || len(c.events) != 1 || c.events[0] != changed {
 		t.Errorf("client got %d, %d signs, %q", c.status, c.alive, c.events)

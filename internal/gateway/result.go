@@ -17,10 +17,13 @@ func (e *exchange) judgeResponse(m *mcp.Message) (*mcp.Message, *refusal) {
 			e.g.catalog.learn(e.x.Server, tool)
 		}
 	}
-	s := subject{in: e.base, msg: m}
+	s := subject{in: e.base, msg: m, at: rootOf}
+	if e.kind == "tasks/result" { // of 2025-11-25: the very result of the call that began the task
+		s.in.Kind = "tools/call"
+	}
 	var refused *refusal
 	if e.snapshot != nil {
-		if s.msg, refused = e.judgeInputRequests(m); refused != nil {
+		if s.msg, refused = e.judgeParts(m, e.base, resultOf); refused != nil {
 			return nil, refused
 		}
 		if s, refused = e.filter(s); refused != nil {
@@ -36,32 +39,35 @@ func (e *exchange) judgeResponse(m *mcp.Message) (*mcp.Message, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	if s.msg != m {
+	if s.msg != m || e.g.Mode == Enforce && e.snapshot != nil && cacheable[e.kind] && m.Result.Get("cacheScope").String() == "public" {
 		return e.private(s.msg)
 	}
 	return m, nil
 }
 
-// judgeInputRequests judges what a result asks of the client, each as the
-// server's request that it is. One that may not pass takes the result with it.
-func (e *exchange) judgeInputRequests(m *mcp.Message) (*mcp.Message, *refusal) {
+// judgeParts judges what a result, or a task in a notification, holds that is
+// judged by itself: each thing that it asks of the client, as the server's
+// request that it is, and the outcome of a task. One that may not pass takes
+// the whole with it.
+func (e *exchange) judgeParts(m *mcp.Message, in policy.Input, at part) (*mcp.Message, *refusal) {
 	var names []string
-	for name := range m.Result.Get("inputRequests").Members() {
+	for name := range at(m).Get("inputRequests").Members() {
 		names = append(names, name.String())
 	}
 	for _, name := range names {
-		asked := m.Result.Get("inputRequests").Get(name)
-		s := subject{in: e.base, msg: &mcp.Message{Root: asked, Params: asked.Get("params")}, member: "params", asked: name}
+		request := func(m *mcp.Message) mcp.Value { return at(m).Get("inputRequests").Get(name) }
+		asked := request(m)
+		s := subject{in: in, msg: m, at: request, member: "params"}
 		s.in.Phase, s.in.Kind, s.in.Params = policy.ServerRequest, asked.Get("method").String(), asked.Get("params")
 		s.in.Begin()
-		before := s.msg
 		s, refused := e.judge(s)
 		if refused != nil {
 			return nil, refused
 		}
-		if s.msg != before {
-			m = s.msg
-		}
+		m = s.msg
+	}
+	if isTask(e.kind) || begins(m) || m.IsNotification() {
+		return e.judgeTask(m, in, at)
 	}
 	return m, nil
 }
@@ -146,7 +152,8 @@ var cacheable = map[string]bool{
 	"resources/templates/list": true, "resources/read": true, "prompts/list": true,
 }
 
-// private marks a result that the policy changed as meant for this caller alone.
+// private marks a result as meant for this caller alone: the policy changed it,
+// or allowed it to this caller, and might not to the next.
 func (e *exchange) private(m *mcp.Message) (*mcp.Message, *refusal) {
 	if !cacheable[e.kind] || !m.Result.Exists() {
 		return m, nil

@@ -369,6 +369,7 @@ func TestSlowBodyEndsByReadTimeout(t *testing.T) {
 	r := &recorder{}
 	h := start(t, r, nil).Config.Handler
 	s := httptest.NewUnstartedServer(h)
+	s.Config.ReadHeaderTimeout = time.Minute // the head comes in time, however slow this machine is
 	s.Config.ReadTimeout = 50 * time.Millisecond
 	s.Start()
 	t.Cleanup(s.Close)

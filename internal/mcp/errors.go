@@ -12,6 +12,7 @@ const (
 	CodeParse          = -32700
 	CodeInvalidRequest = -32600
 	CodeInvalidParams  = -32602
+	CodeNoMethod       = -32601
 	CodeHeaderMismatch = -32020
 )
 
@@ -36,6 +37,16 @@ func (e *Error) Error() string {
 // Refuse returns an error whose code is its HTTP status.
 func Refuse(status int, message, cause string) *Error {
 	return &Error{Status: status, Code: status, Message: message, Cause: cause}
+}
+
+// NoMethod refuses a method that the gateway does not carry.
+func NoMethod(cause string) *Error {
+	return &Error{Status: http.StatusNotFound, Code: CodeNoMethod, Message: "method not found", Cause: cause}
+}
+
+// Unknown refuses a request about something that its caller cannot know of.
+func Unknown(message string) *Error {
+	return &Error{Status: http.StatusNotFound, Code: CodeInvalidParams, Message: message}
 }
 
 func malformed(code int, message, cause string) *Error {

@@ -6,6 +6,7 @@ package mcp
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 )
@@ -65,8 +66,10 @@ func ParseServer(text string) (*Message, *Error) {
 	if m.Result.Exists() && !m.ID.Exists() {
 		return m, invalid("a result without an id")
 	}
-	if err := checkResult(m.Result); err != nil {
-		return m, invalid(err.Error())
+	for _, part := range []Value{m.Params, m.Result} {
+		if err := checkContent(part); err != nil {
+			return m, invalid(err.Error())
+		}
 	}
 	return m, nil
 }
@@ -91,8 +94,13 @@ func parse(text string) (*Message, *Error) {
 		return m, invalid(err.Error())
 	}
 	for _, part := range []Value{m.Params, m.Result, m.Error} {
-		if CheckNames(part) != nil || checkNames(part.Get("_meta"), metaNames) != nil {
+		meta := part.Get("_meta")
+		if CheckNames(part) != nil || checkNames(meta, metaNames) != nil {
 			return m, invalid(errName.Error())
+		}
+		related := meta.Get(metaTask)
+		if related.Exists() && !isName(related.Get("taskId")) || CheckNames(related) != nil {
+			return m, invalid("the related task is not a task")
 		}
 	}
 	return m, nil
@@ -222,6 +230,8 @@ func checkShape(m *Message) error {
 		if !isName(p.Get("taskId")) {
 			return errors.New("taskId is not an id")
 		}
+	case "subscriptions/listen":
+		return checkFilter(p.Get("notifications"))
 	case "completion/complete":
 		return checkRef(p.Get("ref"))
 	}
@@ -253,9 +263,28 @@ func checkArguments(args Value) error {
 	return nil
 }
 
-// checkResult makes sure that a client finds in a result what a policy finds:
-// what it asks of the client, and the content that models read.
-func checkResult(r Value) error {
+// checkFilter makes sure that every server listens for the same.
+func checkFilter(filter Value) error {
+	if err := CheckNames(filter); err != nil {
+		return err
+	}
+	for _, name := range []string{"resourceSubscriptions", "taskIds"} {
+		list := filter.Get(name)
+		if list.Exists() && list.Kind() != '[' {
+			return fmt.Errorf("%s is not an array", name)
+		}
+		for item := range list.Items() {
+			if !isName(item) {
+				return fmt.Errorf("%s holds what is no name", name)
+			}
+		}
+	}
+	return nil
+}
+
+// checkContent makes sure that a client finds in params or a result what a
+// policy finds: what it asks of the client, and the content that models read.
+func checkContent(r Value) error {
 	asked := r.Get("inputRequests")
 	if asked.Exists() && !asked.IsObject() && asked.Kind() != 'n' {
 		return errors.New("inputRequests is not an object")
@@ -265,16 +294,42 @@ func checkResult(r Value) error {
 		if !isName(request.Get("method")) || params.Exists() && !params.IsObject() {
 			return errors.New("inputRequests holds what is no request")
 		}
-		if CheckNames(request) != nil || CheckNames(params) != nil {
+		if CheckNames(request) != nil {
 			return errName
 		}
+		if err := checkNested(params); err != nil {
+			return err
+		}
 	}
-	for _, list := range []string{"content", "contents", "messages"} {
-		for item := range r.Get(list).Items() {
-			for _, part := range []Value{item, item.Get("content"), item.Get("resource")} {
-				if err := CheckNames(part); err != nil {
-					return err
-				}
+	for _, name := range []string{"content", "contents", "messages"} {
+		if err := checkNested(r.Get(name)); err != nil {
+			return err
+		}
+	}
+	if outcome := r.Get("result"); r.Get("taskId").Exists() && outcome.IsObject() {
+		if err := CheckNames(outcome); err != nil {
+			return err
+		}
+		return checkContent(outcome)
+	}
+	return nil
+}
+
+// checkNested checks the names in content, and in the content that it holds.
+func checkNested(v Value) error {
+	for item := range v.Items() {
+		if err := checkNested(item); err != nil {
+			return err
+		}
+	}
+	if err := CheckNames(v); err != nil {
+		return err
+	}
+	for name, m := range v.Members() {
+		switch name.String() {
+		case "content", "messages", "resource":
+			if err := checkNested(m); err != nil {
+				return err
 			}
 		}
 	}
@@ -317,7 +372,8 @@ const protocolMembers = `
 	resourceTemplates prompts messages description contents completion roots
 	nextCursor resultType ttlMs cacheScope action model role status
 	text blob mimeType resource title annotations icons inputSchema outputSchema
-	uriTemplate systemPrompt requestedSchema mode url elicitationId tasks taskIds`
+	uriTemplate systemPrompt requestedSchema mode url elicitationId tasks taskIds
+	toolsListChanged promptsListChanged resourcesListChanged resourceSubscriptions`
 
 // metaNames are those of _meta, where senders have names of their own as well.
 var metaNames = folded(`
@@ -327,7 +383,10 @@ var metaNames = folded(`
 	io.modelcontextprotocol/subscriptionId io.modelcontextprotocol/serverInfo
 	io.modelcontextprotocol/related-task`)
 
-const metaVersion = "io.modelcontextprotocol/protocolVersion"
+const (
+	metaVersion = "io.modelcontextprotocol/protocolVersion"
+	metaTask    = "io.modelcontextprotocol/related-task"
+)
 
 func folded(names string) map[string]string {
 	m := map[string]string{}
@@ -380,6 +439,15 @@ func (m *Message) Target() string {
 		return m.Params.Get("taskId").String()
 	}
 	return ""
+}
+
+// RelatedTask is the id of the task that the message says it belongs to, if any.
+func (m *Message) RelatedTask() Value {
+	meta := m.Params.Get("_meta")
+	if m.Result.Exists() {
+		meta = m.Result.Get("_meta")
+	}
+	return meta.Get(metaTask).Get("taskId")
 }
 
 // Version is the protocol revision that the message itself states, if any.

@@ -42,6 +42,7 @@ func TestParseServer(t *testing.T) {
 	const (
 		lookalike = "a member could be taken for a protocol member"
 		noRequest = "inputRequests holds what is no request"
+		noTask    = "the related task is not a task"
 	)
 	result := func(members string) string { return `{"jsonrpc":"2.0","id":1,"result":{` + members + `}}` }
 	for _, c := range []struct {
@@ -87,6 +88,18 @@ func TestParseServer(t *testing.T) {
 		{result(`"contents":[{"uri":"u:1","blob":"","Blob":"eA=="}]`), CodeInvalidRequest, lookalike},
 		{result(`"messages":[{"role":"user","content":{"type":"text","text":"x","TEXT":"y"}}]`), CodeInvalidRequest, lookalike},
 		{result(`"messages":[{"role":"user","Role":"assistant","content":{}}]`), CodeInvalidRequest, lookalike},
+		{result(`"content":[[{"type":"text","Text":"y"}]]`), CodeInvalidRequest, lookalike},
+		{result(`"content":[{"type":"tool_result","content":[{"type":"text","Text":"y"}]}]`), CodeInvalidRequest, lookalike},
+		{result(`"messages":[{"role":"user","content":[{"type":"text","text":"x","TEXT":"y"}]}]`), CodeInvalidRequest, lookalike},
+		{result(`"taskId":"t","result":{"content":[{"type":"text","Text":"y"}]}`), CodeInvalidRequest, lookalike},
+		{result(`"taskId":"t","result":{"Content":[]}`), CodeInvalidRequest, lookalike},
+		{result(`"task_id":"t"`), CodeInvalidRequest, lookalike},
+		{result(`"_meta":{"io.modelcontextprotocol/related-task":{"TaskId":"t","taskId":"u"}}`), CodeInvalidRequest, noTask},
+		{result(`"_meta":{"io.modelcontextprotocol/related-task":"t"}`), CodeInvalidRequest, noTask},
+		{result(`"inputRequests":{"a":{"method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"Text":"y"}}]}}}`), CodeInvalidRequest, lookalike},
+		{`{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"type":"text","Text":"y"}}]}}`, CodeInvalidRequest, lookalike},
+		{`{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t","result":{"content":[{"Text":"y"}]}}}`, CodeInvalidRequest, lookalike},
+		{`{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t","inputRequests":[]}}`, CodeInvalidRequest, "inputRequests is not an object"},
 		{`{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x","Message":"y"}}`, CodeInvalidRequest, lookalike},
 		{`{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x","Data":"y"}}`, CodeInvalidRequest, lookalike},
 		{`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x","Data":"y"}}`, CodeInvalidRequest, lookalike},

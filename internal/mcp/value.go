@@ -2,11 +2,13 @@ package mcp
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -285,6 +287,28 @@ func (v Value) Items() iter.Seq[Value] {
 func (v Value) Replace(text string) string {
 	n := v.node()
 	return v.doc.text[:n.start] + text + v.doc.text[n.end:]
+}
+
+// An Edit sets the text of a value.
+type Edit struct {
+	At  Value
+	New string
+}
+
+// Splice returns the whole text in which the edited values stand, with the text
+// of each replaced. No edited value may stand within another.
+func (v Value) Splice(edits []Edit) string {
+	slices.SortFunc(edits, func(a, b Edit) int { return cmp.Compare(a.At.i, b.At.i) })
+	var b strings.Builder
+	at := uint32(0)
+	for _, e := range edits {
+		n := e.At.node()
+		b.WriteString(v.doc.text[at:n.start])
+		b.WriteString(e.New)
+		at = n.end
+	}
+	b.WriteString(v.doc.text[at:])
+	return b.String()
 }
 
 // With returns the whole text in which an object stands, with one of its

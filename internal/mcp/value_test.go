@@ -79,6 +79,10 @@ func TestWithAndReplace(t *testing.T) {
 	if got := deep.Get("a").Get("b").Replace(`[]`); got != `{"a":{"b":[]},"d":3}` {
 		t.Errorf("replaced: %s", got)
 	}
+	edits := []Edit{{deep.Get("d"), `[]`}, {deep.Get("a").Get("b"), `"x"`}}
+	if got := deep.Get("a").Splice(edits); got != `{"a":{"b":"x"},"d":[]}` {
+		t.Errorf("spliced: %s", got)
+	}
 	if got := deep.Replace(`null`); got != `null` {
 		t.Errorf("replaced the whole: %s", got)
 	}

@@ -45,6 +45,14 @@ in_range(temp) if {
 	temp <= 10000
 }
 
+# What a tool returns by way of a task is judged like any other result of it.
+decision := {"allow": true, "patch": [{"op": "replace", "path": "/content/0/text", "value": plain}]} if {
+	input.phase == "response"
+	input.kind == "tools/call"
+	input.tool.name == "simulate-research-query"
+	plain := replace(input.response.content[0].text, "Synthesis", "S********")
+}
+
 # Colours are taken out of every text.
 patches := [{"op": "replace", "path": sprintf("/content/%d/text", [i]), "value": plain} |
 	some i, item in input.response.content
