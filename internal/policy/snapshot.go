@@ -133,8 +133,7 @@ func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 
 // evaluate asks the policy.
 func (s *Snapshot) evaluate(in *Input) Decision {
-	t := in.term(s.reads)
-	d, err := within(s.workers, s.timeout, func(cancel topdown.Cancel) (Decision, error) { return s.eval(t, cancel) })
+	d, err := s.ask(in.term(s.reads))
 	if err != nil {
 		return Decision{Err: explain(err)}
 	}
