@@ -14,7 +14,7 @@ import (
 func (s *Snapshot) DecideDocument(document mcp.Value) Decision {
 	start := time.Now()
 	input := valueTerm(document)
-	d, err := s.ask(input)
+	d, err := s.ask(input, len(document.Text()))
 	if err != nil {
 		d = Decision{Err: explain(err)}
 	}
@@ -22,7 +22,7 @@ func (s *Snapshot) DecideDocument(document mcp.Value) Decision {
 	return d
 }
 
-// ask evaluates the policy within its deadline.
-func (s *Snapshot) ask(input *ast.Term) (Decision, error) {
-	return within(s.workers, s.timeout, func(cancel topdown.Cancel) (Decision, error) { return s.eval(input, cancel) })
+// ask evaluates the policy within its deadline. size is that of the input, in bytes.
+func (s *Snapshot) ask(input *ast.Term, size int) (Decision, error) {
+	return within(s.workers, size, s.timeout, func(cancel topdown.Cancel) (Decision, error) { return s.eval(input, cancel) })
 }

@@ -72,7 +72,7 @@ var unknowns = []*ast.Term{
 }
 
 func (s *Snapshot) couldAllow(item *ast.Term) truth {
-	could, err := within(s.workers, s.timeout, func(cancel topdown.Cancel) (truth, error) {
+	could, err := within(s.workers, 0, s.timeout, func(cancel topdown.Cancel) (truth, error) {
 		bodies, support, err := s.newQuery(s.possible, item, cancel).
 			WithUnknowns(unknowns).WithNondeterministicBuiltins(true).PartialRun(context.Background())
 		return newResidue(item, support).anyOf(bodies), err

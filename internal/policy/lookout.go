@@ -24,7 +24,7 @@ func (s *Snapshot) looks(input *ast.Term, at func(*reads) bool, until time.Time)
 		return nil, true
 	}
 	w := &lookout{at: at, known: s.exprs}
-	found, err := within(s.workers, left, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
+	found, err := within(s.workers, 0, left, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
 		w.cancel = cancel
 		return s.newQuery(s.query, input, cancel).
 			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())

@@ -96,7 +96,7 @@ var unsafe = map[string]bool{
 	"http.send": true, "net.lookup_ip_addr": true, "opa.runtime": true,
 	"rego.parse_module": true, "trace": true, "bits.lsh": true,
 	"strings.render_template": true,
-	"json.match_schema": true, "json.verify_schema": true,
+	"json.match_schema":       true, "json.verify_schema": true,
 	"graphql.is_valid": true, "graphql.parse": true, "graphql.parse_and_verify": true,
 	"graphql.parse_query": true, "graphql.parse_schema": true, "graphql.schema_is_valid": true,
 }
@@ -139,7 +139,7 @@ func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 
 // evaluate asks the policy.
 func (s *Snapshot) evaluate(in *Input) Decision {
-	d, err := s.ask(in.term(s.reads))
+	d, err := s.ask(in.term(s.reads), len(in.Params.Text())+len(in.Response.Text())+len(in.Error.Text()))
 	if err != nil {
 		return Decision{Err: explain(err)}
 	}

@@ -55,7 +55,7 @@ var faults = []fault{
 	{"the server answers when the client has left", late, aServer, served(0, "the client left")},
 
 	{"the client leaves", leaves, aClient, served(0, "the client left")},
-	{"the client leaves a stream", leavesStream, aClient, inForce},
+	{"the client leaves a stream", leavesStream, aClient, served(0, "the client left")},
 	{"the client breaks off", breaksOff, aClient, refused(0, "the body broke off")},
 	{"the client sends no JSON", saying("{"), aClient, refused(400, "")},
 	{"the client sends too much", saying(tooLong()), aClient, refused(413, "too large")},
