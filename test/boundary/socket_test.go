@@ -104,7 +104,7 @@ var shapes = []shape{
 	{"a header in another case that lies", post11 + "MCP-METHOD: ping\r\n" + ctJSON + length, 400, 0},
 	{"two content types", post11 + "Content-Type: text/plain\r\n" + ctJSON + length, 415, 0},
 	{"no content type", post11 + "Connection: close\r\n" + length, 415, 0},
-	{"a content type hidden by Connection", post11 + "Connection: content-type\r\n" + ctJSON + length, 415, 0},
+	{"a content type hidden by Connection", post11 + "Connection: content-type\r\n" + ctJSON + length, 400, 0},
 	{"a coding", post11 + "Content-Encoding: identity\r\n" + ctJSON + length, 415, 0},
 	{"a foreign origin", post11 + "Origin: http://evil.example\r\n" + ctJSON + length, 403, 0},
 	{"a foreign origin hidden by Connection", post11 + "Connection: Origin\r\nOrigin: http://evil.example\r\n" + ctJSON + length, 403, 0},
