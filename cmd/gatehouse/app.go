@@ -29,6 +29,7 @@ const (
 	upstreamWait  = 5 * time.Minute  // for the head of a server's answer
 	drainTime     = 20 * time.Second // for exchanges under way when the process is to end
 	readTime      = 30 * time.Second // for a client to send its whole request
+	writeTime     = 30 * time.Second // for a client to read what it is sent; each event has it anew
 	headerTime    = 10 * time.Second // for a client to send the head of its request
 	keepAliveTime = 2 * time.Minute  // for a client to send its next request
 	maxHeaders    = 64 << 10         // bytes of the head of a request
@@ -112,6 +113,7 @@ func (a *app) server(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       readTime,
+		WriteTimeout:      writeTime,
 		IdleTimeout:       keepAliveTime,
 		MaxHeaderBytes:    maxHeaders,
 
