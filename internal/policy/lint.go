@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -43,17 +44,16 @@ func Lint(modules map[string]*ast.Module, strict bool) []Finding {
 	c := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(strict).
 		WithSchemas(inputSchemas()).WithUseTypeCheckAnnotations(true).SetErrorLimit(0)
 	c.Compile(modules)
-	found := Findings(c.Errors)
+	found, known := Findings(c.Errors), InputSchema().Properties
 	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		found = append(found, impossible(modules[name])...)
+		found = append(found, impossible(modules[name], known)...)
 	}
 	return found
 }
 
 // impossible finds comparisons of an input member with what it never is, as in
 // input.phase == "respons".
-func impossible(m *ast.Module) (found []Finding) {
-	known := InputSchema().Properties
+func impossible(m *ast.Module, known map[string]*jsonschema.Schema) (found []Finding) {
 	ast.WalkExprs(m, func(e *ast.Expr) bool {
 		operands := e.Operands()
 		if !compares[e.Operator().String()] || len(operands) != 2 {

@@ -17,7 +17,7 @@ import (
 )
 
 // Files reads the files of a bundle, a .tar.gz or a directory, that the gateway
-// would read: of a directory no tests and nothing hidden.
+// would read: of a directory no tests and no hidden folders.
 func Files(path string) (map[string][]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
