@@ -32,13 +32,18 @@ type Snapshot struct {
 	reads    *reads
 	exprs    map[*ast.Expr]*reads // what each expression reads
 	scanner  *scanner             // nil if the policy reads no scan
-	visible  memo                 // what Visible answered
-	settled  memo                 // what Decide need not ask again
+	warnings []string
+	visible  memo // what Visible answered
+	settled  memo // what Decide need not ask again
 	workers  *workers
 	timeout  time.Duration
 }
 
 const answer = ast.Var("decision")
+
+// Warnings are what no input can be, as in a misspelt member of it: rules that
+// ask for it never apply. Each says where it is.
+func (s *Snapshot) Warnings() []string { return s.warnings }
 
 // newSnapshot compiles a bundle for the rule at path, as in mcp/decision.
 func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
@@ -57,9 +62,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open data: %w", err)
 	}
-	s.compiler = ast.NewCompiler().WithCapabilities(capabilities()).
-		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn)).
-		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, unindexed)
+	s.compiler = NewCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
 	}
@@ -79,6 +82,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.possible, err = s.compiler.QueryCompiler().Compile(allow); err != nil {
 		return nil, fmt.Errorf("compile query: %w", err)
 	}
+	s.warnings = warnings(modules)
 	s.reads = readsOf(s.compiler)
 	s.exprs = exprsOf(s.compiler)
 	s.visible.size, s.settled.size = maxVisible, maxSettled
@@ -125,16 +129,21 @@ func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 	if in.shared == nil {
 		in.Begin()
 	}
+	d := decide(s.scanned(in))
+	d.Eval = time.Since(start)
+	return d
+}
+
+// scanned is the input with its scan, if the policy reads it.
+func (s *Snapshot) scanned(in *Input) *Input {
 	if s.scanner != nil {
 		if scan := s.scanner.of(in); scan != nil {
 			scanned := *in
 			scanned.scan = scan
-			in = &scanned
+			return &scanned
 		}
 	}
-	d := decide(in)
-	d.Eval = time.Since(start)
-	return d
+	return in
 }
 
 // evaluate asks the policy.
@@ -146,9 +155,14 @@ func (s *Snapshot) evaluate(in *Input) Decision {
 	return d
 }
 
-func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err error) {
+func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (Decision, error) {
+	return answerOf(s.newQuery(s.query, input, cancel))
+}
+
+// answerOf runs the query for the decision.
+func answerOf(q *topdown.Query) (d Decision, err error) {
 	results := 0
-	err = s.newQuery(s.query, input, cancel).Iter(context.Background(), func(r topdown.QueryResult) error {
+	err = q.Iter(context.Background(), func(r topdown.QueryResult) error {
 		results++
 		d, err = parseDecision(r[answer])
 		return err
