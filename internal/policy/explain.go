@@ -14,7 +14,7 @@ import (
 // tracer has been shown is whole only if there was no timeout.
 func (s *Snapshot) Explain(document mcp.Value, tracer topdown.QueryTracer) Decision {
 	input := valueTerm(document)
-	d, err := within(s.workers, s.timeout, func(cancel topdown.Cancel) (Decision, error) {
+	d, err := within(s.workers, 0, s.timeout, func(cancel topdown.Cancel) (Decision, error) {
 		return answerOf(s.newQuery(s.query, input, cancel).WithIndexing(false).WithEarlyExit(false).WithQueryTracer(tracer))
 	})
 	if err != nil {
