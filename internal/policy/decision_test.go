@@ -273,6 +273,7 @@ func TestForbiddenBuiltins(t *testing.T) {
 	for _, c := range []string{
 		`http.send({"method": "get", "url": "http://127.0.0.1"})`, `opa.runtime()`, `net.lookup_ip_addr("localhost")`,
 		`bits.lsh(1, 2)`, `rego.parse_module("a", "b")`, `trace("x")`,
+		`json.match_schema({}, {"$ref": "file:///etc/hostname"})`, `json.verify_schema({"$ref": "file:///etc/hostname"})`,
 	} {
 		if _, err := tryLoad(t, map[string]string{"p.rego": "package mcp\ndecision := {\"allow\": true} if x := " + c}); err == nil {
 			t.Errorf("%s is loaded", c)

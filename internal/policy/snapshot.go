@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 )
 
 // A Snapshot is one activated bundle: compiler, data and query, none of which
@@ -93,6 +94,8 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 var unsafe = map[string]bool{
 	"http.send": true, "net.lookup_ip_addr": true, "opa.runtime": true,
 	"rego.parse_module": true, "trace": true, "bits.lsh": true,
+	// A $ref to a file:// URL is opened, which no capability forbids.
+	"json.match_schema": true, "json.verify_schema": true,
 }
 
 func capabilities() *ast.Capabilities {
@@ -133,16 +136,12 @@ func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 
 // evaluate asks the policy.
 func (s *Snapshot) evaluate(in *Input) Decision {
-	d, err := s.ask(in.term(s.reads))
-	if err != nil {
-		return Decision{Err: explain(err)}
-	}
-	return d
+	return s.ask(in.term(s.reads), nil)
 }
 
-func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err error) {
+func (s *Snapshot) eval(input *ast.Term, calls builtins.NDBCache, cancel topdown.Cancel) (d Decision, err error) {
 	results := 0
-	err = s.newQuery(s.query, input, cancel).Iter(context.Background(), func(r topdown.QueryResult) error {
+	err = s.newQuery(s.query, input, cancel).WithNDBuiltinCache(calls).Iter(context.Background(), func(r topdown.QueryResult) error {
 		results++
 		d, err = parseDecision(r[answer])
 		return err
@@ -151,6 +150,15 @@ func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err
 		err = errUndefined
 	}
 	return d, err
+}
+
+// varyingCalls is where an evaluation notes its calls of built-ins whose answer
+// changes. It may be looked at when the evaluation has ended.
+func (s *Snapshot) varyingCalls() builtins.NDBCache {
+	if !s.reads.varies {
+		return nil
+	}
+	return builtins.NDBCache{}
 }
 
 func (s *Snapshot) newQuery(body ast.Body, input *ast.Term, cancel topdown.Cancel) *topdown.Query {
