@@ -444,6 +444,7 @@ func TestDocumentedData(t *testing.T) {
 		t.Errorf("personal data: %+v", d)
 	}
 	in.User.Roles = []string{"dpo"}
+	in.Begin()
 	if d := s.Decide(in); !d.Allow || d.Patch != "" {
 		t.Errorf("seen by a role: %+v", d)
 	}

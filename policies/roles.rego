@@ -11,6 +11,7 @@ allow if {
 
 allow if {
 	input.kind == "tools/call"
+	data.servers
 	asks
 	reads_only
 }
@@ -18,8 +19,8 @@ allow if {
 # A task goes on for as long as its caller could still begin it. The gateway knows which
 # tool began it, and lets nobody else ask about it.
 allow if {
-	about_task[input.kind]
 	input.phase == "request"
+	input.kind in {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
 	may_use_tool
 }
 
@@ -28,8 +29,6 @@ allow if {
 	input.phase == "response"
 	may_use_tool
 }
-
-about_task := {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
 
 allow if {
 	input.kind == "prompts/get"
@@ -106,6 +105,6 @@ refusal["prompts/get"] := "role_mismatch"
 
 refusal["notifications/tasks"] := "role_mismatch"
 
-refusal[method] := "role_mismatch" if some method in about_task
+refusal[method] := "role_mismatch" if some method in {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
 
 refusal["completion/complete"] := "reference_not_allowed"
