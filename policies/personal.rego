@@ -115,10 +115,18 @@ without_pattern(text, kind) := regex.replace(text, personal_patterns[kind], pers
 without_checked(text, kind) := strings.replace_n(found, text) if {
 	kind in kinds
 	found := {match: personal_mark(kind) |
-		some match in regex.find_n(personal_patterns[kind], text, -1)
+		some match in candidates(kind, text)
 		checks(kind, regex.replace(match, `[ -]`, ""))
 	}
 } else := text
+
+candidates("card", text) := regex.find_n(card_pattern, text, -1)
+
+# The countries are looked for in what could be an account only: there are many of them.
+candidates("iban", text) := [match |
+	some run in regex.find_n(`[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,}`, text, -1)
+	some match in regex.find_n(iban_pattern, run, -1)
+]
 
 personal_mark(kind) := sprintf("[%s]", [kind])
 

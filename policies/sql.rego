@@ -11,7 +11,7 @@ package mcp
 
 holds("sql", rules, value) if {
 	is_string(value)
-	count(value) <= 10000
+	count(value) <= 4000
 	tokens := regex.find_n(sql_token, value, -1)
 	concat("", tokens) == value
 	kinds := [kind | some token in tokens; kind := sql_kind(token)]
