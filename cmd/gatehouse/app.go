@@ -40,6 +40,7 @@ type app struct {
 	log     *slog.Logger
 	audit   *audit.Log
 	engine  *policy.Engine
+	logs    *audit.DecisionConfig // nil: none
 	mcp     *http.Server
 	admin   *http.Server
 	mcpAt   net.Listener
@@ -60,6 +61,9 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	a.engine = policy.New(pc)
 
 	var err error
+	if a.logs, err = a.decisionLogs(registry); err != nil {
+		return nil, err
+	}
 	if a.audit, err = openAudit(&cfg.Audit, stdout, a.log); err != nil {
 		return nil, err
 	}
@@ -196,6 +200,11 @@ func (a *app) ready() listen.Readiness {
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer func() { _ = a.audit.Close() }()
 	defer a.engine.Close()
+	if a.logs != nil {
+		logs := audit.StartDecisionLogs(*a.logs)
+		a.audit.Tap(logs.Offer)
+		defer logs.Close()
+	}
 	limitMemory(nil)
 	a.firstLoad(ctx)
 	group, ctx := errgroup.WithContext(ctx)

@@ -64,7 +64,9 @@ type chain struct {
 	last, next sum
 }
 
-func newChain(h *hasher) chain { return chain{hasher: h, id: id([]byte(rand.Text())[:idLen]), last: origin} }
+func newChain(h *hasher) chain {
+	return chain{hasher: h, id: id([]byte(rand.Text())[:idLen]), last: origin}
+}
 
 // continued is the chain after a record that ends in l.
 func continued(h *hasher, l link) chain {
