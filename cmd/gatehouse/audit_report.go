@@ -122,7 +122,7 @@ func printTable(w io.Writer, title string, t *audit.Table, name func(*audit.Grou
 	}
 	fmt.Fprintf(w, "\n%s\tOUTCOME\tCOUNT\tFIRST SEEN\tLAST SEEN\tEXAMPLES\n", title)
 	for _, g := range t.Groups {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", audit.Escape(name(g)), audit.Escape(string(g.Outcome)), g.Count,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", field(name(g)), audit.Escape(string(g.Outcome)), g.Count,
 			shortTime(g.First), shortTime(g.Last), audit.Escape(strings.Join(g.Examples, " ")))
 	}
 	if t.Cut > 0 {

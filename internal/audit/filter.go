@@ -40,7 +40,7 @@ func EscapeJSON(text []byte) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
 		if r == '\n' || unicode.IsPrint(r) {
-			out = append(out, text[:n]...)
+			out = utf8.AppendRune(out, r) // of bytes that are no text, it is the one that says so
 		} else {
 			out = appendEscape(out, r)
 		}
