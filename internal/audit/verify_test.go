@@ -1,6 +1,9 @@
 package audit
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -203,5 +206,25 @@ func BenchmarkSeal(b *testing.B) {
 				c.advance()
 			}
 		})
+	}
+}
+
+// TestHashIsAsDocumented makes the hash by what docs/audit.md says of it.
+func TestHashIsAsDocumented(t *testing.T) {
+	for name, key := range map[string][]byte{"hash": nil, "hmac": testKey} {
+		prev := strings.Repeat("A", 32)
+		for i, line := range chained(t, key, 3) {
+			text, _, _ := strings.Cut(line, `,"`+name+`":"`)
+			h := sha256.New()
+			if key != nil {
+				h = hmac.New(sha256.New, key)
+			}
+			h.Write([]byte(text))
+			hash := base64.URLEncoding.EncodeToString(h.Sum(nil)[:24])
+			if end := fmt.Sprintf(`,"seq":%d,"prev":"%s","%s":"%s"}`+"\n", i+1, prev, name, hash); !strings.HasSuffix(line, end) {
+				t.Errorf("%s does not end in %s", line, end)
+			}
+			prev = hash
+		}
 	}
 }
