@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -45,13 +46,14 @@ type DecisionLogs struct {
 	bytes int
 	wake  chan struct{} // there is a chunk, or the end
 
-	parser  Parser
-	asked   *policy.Snapshot // whose rules these are
-	rules   *policy.LogRules
-	done    chan struct{}
-	ended   sync.WaitGroup
-	failing bool   // the last upload
-	excuse  string // of the last event that could not be masked
+	parser   Parser
+	asked    *policy.Snapshot // whose rules these are
+	rules    *policy.LogRules // nil: it has none
+	unusable error            // or they cannot be asked
+	done     chan struct{}
+	ended    sync.WaitGroup
+	failing  bool   // the last upload
+	excuse   string // of the last event that could not be masked
 
 	dropped, uploaded, unmasked, failed prometheus.Counter
 }
@@ -165,21 +167,11 @@ func (d *DecisionLogs) event(record []byte) []byte {
 	}
 	var text []byte
 	if err == nil {
-		var ev *event
-		if ev, err = newEvent(&e, d.cfg.Labels, d.cfg.Path); err == nil {
-			drop, masking := ev.mask(d.current())
-			if masking != nil {
-				d.unmasked.Inc()
-				if d.excuse != masking.Error() { // it is likely to be that of many
-					d.cfg.Log.Error("decision log event erased", "error", masking, "decision_id", ev.DecisionID)
-				}
-				d.excuse = masking.Error()
-			}
-			if drop {
-				return nil
-			}
-			text, err = ev.text()
+		ev := newEvent(&e, d.cfg.Labels, d.cfg.Path)
+		if d.mask(ev) {
+			return nil
 		}
+		text, err = ev.text()
 	}
 	if err != nil {
 		d.dropped.Inc()
@@ -188,19 +180,32 @@ func (d *DecisionLogs) event(record []byte) []byte {
 	return text
 }
 
-// current are the rules of the bundle in force, or nil.
-func (d *DecisionLogs) current() *policy.LogRules {
-	if s := d.cfg.Policy(); s != d.asked {
-		d.asked, d.rules = s, nil
-		if s != nil {
-			var err error
-			if d.rules, err = s.LogRules(); err != nil {
-				d.rules = nil
-				d.cfg.Log.Error("log rules refused", "error", err)
-			}
+var errNoPolicy = errors.New("there is no bundle to ask what to mask")
+
+// mask masks an event by the rules of the bundle in force, and reports whether
+// it is to be dropped.
+func (d *DecisionLogs) mask(ev *event) (drop bool) {
+	if s := d.cfg.Policy(); s != d.asked || s == nil {
+		if d.asked, d.rules, d.unusable = s, nil, errNoPolicy; s != nil {
+			d.rules, d.unusable = s.LogRules()
 		}
 	}
-	return d.rules
+	err := d.unusable
+	switch {
+	case err != nil:
+		ev.erase()
+	case d.rules != nil:
+		drop, err = ev.mask(d.rules)
+	}
+	excuse := ""
+	if err != nil {
+		d.unmasked.Inc()
+		if excuse = err.Error(); excuse != d.excuse { // it is likely to be that of many
+			d.cfg.Log.Error("decision log event erased", "error", err, "decision_id", ev.DecisionID)
+		}
+	}
+	d.excuse = excuse
+	return drop
 }
 
 // show writes an event to the operational log, as OPA does.

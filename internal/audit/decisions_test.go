@@ -176,6 +176,18 @@ func TestEventWithoutInput(t *testing.T) {
 	}
 }
 
+// TestEventWithoutBundle has no bundle that could say what to mask.
+func TestEventWithoutBundle(t *testing.T) {
+	s := newService(t, ok)
+	d := s.start(t, func(c *DecisionConfig) { c.Policy = func() *policy.Snapshot { return nil } })
+	numbered(t, d, 1)
+	d.Close()
+	if len(s.events) != 1 || !strings.Contains(string(s.events[0]), `"erased":["/input","/result"]`) || strings.Contains(string(s.events[0]), "alice") {
+		t.Errorf("%s", s.events)
+	}
+	want(t, "not masked", d.unmasked, 1)
+}
+
 func TestUploadSurvivesFailures(t *testing.T) {
 	s := newService(t, func(n int) int {
 		return []int{http.StatusInternalServerError, http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusOK}[min(n, 3)]
@@ -271,21 +283,28 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// BenchmarkDecisionLogs is what decision logs add to the path of a record, while the
-// service is up, and while it is down.
-func BenchmarkDecisionLogs(b *testing.B) {
-	for name, tap := range map[string]bool{"off": false, "on": true} {
+// BenchmarkOffer is what decision logs add to the path of a record, and
+// BenchmarkEvent what they do beside it.
+func BenchmarkOffer(b *testing.B) {
+	record := append(full(b).append(nil, true), '}')
+	d := &DecisionLogs{cfg: DecisionConfig{Buffer: 1 << 20}, queue: make(chan []byte, 1)}
+	b.ReportAllocs()
+	for b.Loop() {
+		d.Offer(record)
+		d.waiting.Add(-int64(len(<-d.queue)))
+	}
+}
+
+func BenchmarkEvent(b *testing.B) {
+	record := append(full(b).append(nil, true), '}')
+	for name, rules := range map[string]string{"unmasked": "", "masked": `mask contains "/input/user"`} {
 		b.Run(name, func(b *testing.B) {
-			l, r := NewLog(io.Discard, true), full(b)
-			if tap {
-				d := newService(b, ok).start(b, nil)
-				defer d.Close()
-				l.Tap(d.Offer)
-			}
+			s := logPolicy(b, rules)
+			d := &DecisionLogs{cfg: DecisionConfig{Policy: func() *policy.Snapshot { return s }}}
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := l.Write(r); err != nil {
-					b.Fatal(err)
+				if d.event(record) == nil {
+					b.Fatal("no event")
 				}
 			}
 		})

@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
@@ -41,7 +40,7 @@ type eventError struct {
 const bundleName = "policy"
 
 // newEvent makes an event of a record.
-func newEvent(e *Entry, labels map[string]string, path string) (*event, error) {
+func newEvent(e *Entry, labels map[string]string, path string) *event {
 	ev := &event{
 		Labels: labels, DecisionID: e.DecisionID, Path: path, RequestedBy: e.RequestIP, Timestamp: e.Time,
 		Custom: map[string]any{"outcome": e.Outcome, "mode": e.Mode, "status": e.Status},
@@ -60,13 +59,10 @@ func newEvent(e *Entry, labels map[string]string, path string) (*event, error) {
 	} else {
 		ev.Result = result(e)
 	}
-	if e.Input == nil {
+	if ev.Input = json.RawMessage(e.Input); e.Input == nil {
 		ev.Input = outline(e)
-		return ev, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(e.Input))
-	dec.UseNumber()
-	return ev, dec.Decode(&ev.Input)
+	return ev
 }
 
 // result is what the policy answered, without a patch, which may hold what the
@@ -108,21 +104,15 @@ func (ev *event) text() ([]byte, error) {
 	return EscapeJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-var errNoPolicy = errors.New("there is no bundle to ask what to mask")
-
 // mask applies the bundle's rules to the event, and reports whether the event
-// is to be dropped. If they cannot be asked or read, it masks all that they
+// is to be dropped. If they cannot be asked or read, it erases all that they
 // might have masked, and says why.
 func (ev *event) mask(rules *policy.LogRules) (drop bool, err error) {
 	defer func() {
 		if err != nil {
-			ev.Input, ev.Result, ev.Masked, drop = nil, nil, nil, false
-			ev.Erased = []string{"/input", "/result"}
+			ev.erase()
 		}
 	}()
-	if rules == nil {
-		return false, errNoPolicy
-	}
 	text, err := ev.text()
 	if err != nil {
 		return false, err
@@ -136,8 +126,24 @@ func (ev *event) mask(rules *policy.LogRules) (drop bool, err error) {
 		return drop, err
 	}
 	mask, err := parseMask(answer)
+	if err != nil || len(mask) == 0 {
+		return false, err
+	}
+	if raw, ok := ev.Input.(json.RawMessage); ok {
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		ev.Input = nil
+		if err := dec.Decode(&ev.Input); err != nil {
+			return false, err
+		}
+	}
 	for _, r := range mask {
 		r.apply(ev)
 	}
-	return false, err
+	return false, nil
+}
+
+// erase removes all that a rule may mask.
+func (ev *event) erase() {
+	ev.Input, ev.Result, ev.Masked, ev.Erased = nil, nil, nil, []string{"/input", "/result"}
 }

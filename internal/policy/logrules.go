@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
@@ -27,16 +28,20 @@ const (
 	dropVar = ast.Var("drop")
 )
 
-// LogRules prepares the bundle's rules. A rule that is not there says nothing.
+// LogRules prepares the bundle's rules, and returns nil if it has none. A rule
+// that is not there says nothing.
 func (s *Snapshot) LogRules() (*LogRules, error) {
 	r := &LogRules{s: s, qc: s.compiler.QueryCompiler()}
 	log := ast.DefaultRootRef.Append(ast.StringTerm("system")).Append(ast.StringTerm("log"))
+	_, err := s.store.Read(context.Background(), s.txn, storage.Path{"system", "log"})
+	if storage.IsNotFound(err) && len(s.compiler.GetRulesWithPrefix(log)) == 0 {
+		return nil, nil
+	}
 	all := func(v ast.Var, name string) *ast.Expr { // {x | x := data.system.log.name} has a value even if that has none
 		x := ast.VarTerm("x")
 		return ast.Equality.Expr(ast.NewTerm(v), ast.ArrayComprehensionTerm(x,
 			ast.NewBody(ast.Equality.Expr(x, ast.NewTerm(log.Append(ast.StringTerm(name)))))))
 	}
-	var err error
 	r.body, err = r.qc.Compile(ast.NewBody(all(maskVar, "mask"), all(dropVar, "drop")))
 	return r, err
 }
