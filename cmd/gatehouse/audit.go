@@ -76,17 +76,6 @@ func moment(flag, text string) (time.Time, error) {
 	return at, nil
 }
 
-// An exitError ends the process with a status of its own.
-type exitError struct {
-	error
-	status int
-}
-
-// ExitCode is the status for the process to end with.
-func (e exitError) ExitCode() int { return e.status }
-
-func (e exitError) Unwrap() error { return e.error }
-
 // eachFile calls read for each file, decompressed if need be.
 func eachFile(names []string, stdin io.Reader, read func(name string, r io.Reader) error) error {
 	for _, name := range names {

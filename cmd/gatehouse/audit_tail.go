@@ -80,16 +80,16 @@ func (p *tailPrinter) print(line []byte) error {
 		_, err := fmt.Fprintf(p.out, "%s\n", audit.EscapeJSON(line))
 		return err
 	}
-	outcome := string(e.Outcome)
-	if e.Candidate != nil {
-		outcome = "candidate " + outcome
+	outcome, reason := string(e.Outcome), cmp.Or(e.Reason, e.Message)
+	if c := e.Candidate; c != nil {
+		outcome, reason = "candidate: "+c.Change, c.Reason
 	}
 	target := e.Target()
 	if target != e.Kind {
 		target = e.Kind + " " + target
 	}
 	_, err := fmt.Fprintf(p.out, "%s  %-11s  %-8s  %s  %s  %s  %s  %s\n", e.Time.UTC().Format("2006-01-02 15:04:05.000"),
-		field(outcome), field(e.Phase), field(e.Server), field(target), field(e.User), field(cmp.Or(e.Reason, e.Message)), field(e.DecisionID))
+		field(outcome), field(e.Phase), field(e.Server), field(target), field(e.User), field(reason), field(e.DecisionID))
 	return err
 }
 

@@ -34,7 +34,7 @@ func verifyCommand() *cobra.Command {
 			if keyFile != "" {
 				var err error
 				if key, err = audit.ReadKey(keyFile); err != nil {
-					return exitError{err, exitUnreadable}
+					return exitCode{err, exitUnreadable}
 				}
 			}
 			return verify(cmd, names, key, expect)
@@ -67,7 +67,7 @@ func verify(cmd *cobra.Command, names []string, key []byte, expect string) error
 		if errors.Is(err, audit.ErrKey) {
 			err = fmt.Errorf("%w: --key-file", err)
 		}
-		return exitError{err, exitUnreadable}
+		return exitCode{err, exitUnreadable}
 	}
 	chains := v.Finish()
 	if counted && (len(chains) != 1 || chains[0].Last < seq) {
@@ -87,10 +87,10 @@ func conclude(out io.Writer, v *audit.Verifier, took time.Duration) error {
 	rate := fmt.Sprintf("%d records, %.0f a second", v.Records, float64(v.Records)/took.Seconds())
 	if v.Broken > 0 {
 		fmt.Fprintf(out, "broken: %s\n", rate)
-		return exitError{fmt.Errorf("the records are not what was written: %d findings", v.Broken), exitBroken}
+		return exitCode{fmt.Errorf("the records are not what was written: %d findings", v.Broken), exitBroken}
 	}
 	if v.Records == 0 {
-		return exitError{errors.New("there are no records"), exitUnreadable}
+		return exitCode{errors.New("there are no records"), exitUnreadable}
 	}
 	fmt.Fprintf(out, "ok: %s\n", rate)
 	return nil

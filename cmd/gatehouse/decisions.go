@@ -56,9 +56,9 @@ func serviceClient(c *config.Credentials, ca string) (*http.Client, error) {
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
-	if cert := c.ClientCertificate; cert.Cert != "" {
+	if cert := c.Certificate; cert != nil {
 		load := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // anew, since it will be renewed
-			pair, err := tls.LoadX509KeyPair(cert.Cert, cert.Key)
+			pair, err := tls.LoadX509KeyPair(cert.Certificate, cert.Key)
 			return &pair, err
 		}
 		if _, err := load(nil); err != nil {
@@ -71,7 +71,7 @@ func serviceClient(c *config.Credentials, ca string) (*http.Client, error) {
 		Timeout:       serviceTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	if o := c.OAuth2; o.TokenURL != nil {
+	if o := c.OAuth2; o != nil {
 		grant := clientcredentials.Config{ClientID: o.ClientID, ClientSecret: string(o.ClientSecret), TokenURL: o.TokenURL.String(), Scopes: o.Scopes}
 		base := &http.Client{Transport: transport, Timeout: serviceTime, CheckRedirect: client.CheckRedirect}
 		client.Transport = grant.Client(context.WithValue(context.Background(), oauth2.HTTPClient, base)).Transport
@@ -88,9 +88,9 @@ type authorized struct {
 // RoundTrip implements http.RoundTripper.
 func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	token := string(a.Bearer.Token)
-	if a.Bearer.TokenFile != "" {
-		text, err := os.ReadFile(a.Bearer.TokenFile) // anew, since it will be renewed
+	token := string(a.Bearer)
+	if a.BearerFile != "" {
+		text, err := os.ReadFile(a.BearerFile) // anew, since it will be renewed
 		if err != nil {
 			return nil, fmt.Errorf("read token: %w", err)
 		}
@@ -99,7 +99,7 @@ func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case token != "":
 		r.Header.Set("Authorization", "Bearer "+token)
-	case a.Basic.Username != "":
+	case a.Basic != nil:
 		r.SetBasicAuth(a.Basic.Username, string(a.Basic.Password))
 	}
 	return a.RoundTripper.RoundTrip(r)

@@ -22,13 +22,20 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gatehouse:", err)
-		var status interface{ ExitCode() int }
-		if errors.As(err, &status) {
-			os.Exit(status.ExitCode())
+		if code, ok := errors.AsType[exitCode](err); ok {
+			os.Exit(code.code)
 		}
 		os.Exit(1)
 	}
 }
+
+// An exitCode is an error that ends the process with a code of its own.
+type exitCode struct {
+	error
+	code int
+}
+
+func (e exitCode) Unwrap() error { return e.error }
 
 // run runs one command line to its end.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {

@@ -87,9 +87,29 @@ type Entry struct {
 	Code, Reason, Message              string
 	Status, Items, Hidden, Eval, Size  int64 // Eval in nanoseconds
 	Revision, BundleSHA256, BodySHA256 string
-	Input, Candidate                   jsontext.Value // JSON texts, or nil
+	Input                              jsontext.Value // a JSON text, or nil
+	Candidate                          *Difference    // nil: the record is of the policy in force
 	Chain                              string
 	Seq                                int64
+}
+
+// A Difference is what a candidate bundle would have decided.
+type Difference struct{ Change, Revision, Outcome, Code, Reason string }
+
+func (d *Difference) field(name string) any {
+	switch name {
+	case "change":
+		return &d.Change
+	case "revision":
+		return &d.Revision
+	case "outcome":
+		return &d.Outcome
+	case "code":
+		return &d.Code
+	case "reason":
+		return &d.Reason
+	}
+	return nil
 }
 
 // A Parser reads records, one after the other. The zero Parser is ready.
@@ -101,8 +121,8 @@ type Parser struct {
 var errNoRecord = errors.New("not a decision record")
 
 // Parse reads a line. It refuses what is not one object with a time and an
-// outcome, and what two readers might read differently. Input and Candidate
-// are valid as long as the line is.
+// outcome, and what two readers might read differently. Input is
+// valid as long as the line is.
 func (p *Parser) Parse(line []byte) (e Entry, err error) {
 	p.text.Reset()
 	p.text.Write(line)
@@ -149,18 +169,16 @@ func (p *Parser) member(e *Entry, name string, line []byte) error {
 			}
 			return p.dec.SkipValue()
 		})
-	case "input", "candidate":
+	case "candidate":
+		e.Candidate = &Difference{}
+		return p.object(func(name string) error { return p.scalar(e.Candidate.field(name)) })
+	case "input":
 		raw, err := p.dec.ReadValue()
-		if err != nil {
-			return err
+		if err == nil {
+			end := int(p.dec.InputOffset())
+			e.Input = line[end-len(raw) : end]
 		}
-		end := int(p.dec.InputOffset())
-		if raw = line[end-len(raw) : end]; name == "input" {
-			e.Input = raw
-		} else {
-			e.Candidate = raw
-		}
-		return nil
+		return err
 	}
 	return p.scalar(e.field(name))
 }

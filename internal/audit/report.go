@@ -64,19 +64,23 @@ func NewReport(about []Outcome) *Report {
 	return &Report{Outcomes: map[Outcome]int64{}, about: about}
 }
 
-// Add counts a record.
+// Add counts a record. One of a candidate bundle counts as what it changes.
 func (r *Report) Add(e *Entry) {
+	outcome, code, reason := e.Outcome, e.Code, e.Reason
+	if c := e.Candidate; c != nil {
+		outcome, code, reason = Outcome(c.Change), c.Code, c.Reason
+	}
 	r.Records++
-	if r.Outcomes[e.Outcome] > 0 || len(r.Outcomes) < maxGroups {
-		r.Outcomes[e.Outcome]++
+	if r.Outcomes[outcome] > 0 || len(r.Outcomes) < maxGroups {
+		r.Outcomes[outcome]++
 	}
 	r.First, r.Last = span(r.First, r.Last, e.Time)
-	if !slices.Contains(r.about, e.Outcome) {
+	if e.Candidate == nil && !slices.Contains(r.about, outcome) {
 		return
 	}
-	r.Rules.add(e, Common{Outcome: e.Outcome, Code: e.Code, Reason: e.Reason})
-	r.Targets.add(e, Common{Outcome: e.Outcome, Server: e.Server, Kind: e.Kind, Target: e.Target()})
-	r.Users.add(e, Common{Outcome: e.Outcome, User: e.User})
+	r.Rules.add(e, Common{Outcome: outcome, Code: code, Reason: reason})
+	r.Targets.add(e, Common{Outcome: outcome, Server: e.Server, Kind: e.Kind, Target: e.Target()})
+	r.Users.add(e, Common{Outcome: outcome, User: e.User})
 }
 
 // span makes room for a moment in a span of time.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -86,7 +87,15 @@ func (l *loader) checkAudit(a *Audit) {
 	if d.Delay.Min > d.Delay.Max || d.Delay.Max == 0 {
 		l.problem("audit.decisionLogs.uploadSeconds", "min is %v and max %v (max must be 1 or more, and not less than min)", d.Delay.Min, d.Delay.Max)
 	}
-	l.checkCredentials("audit.decisionLogs.credentials", &d.Credentials)
+	var kinds []string
+	for _, k := range d.Credentials.keys() {
+		if _, given := l.sources["audit.decisionLogs.credentials."+k.name]; given {
+			kinds = append(kinds, k.name)
+		}
+	}
+	if len(kinds) > 1 {
+		l.problem("audit.decisionLogs.credentials", "has %s (use one of them)", strings.Join(kinds, " and "))
+	}
 	if _, given := l.sources["audit.decisionLogs"]; given && d.URL == nil && !d.Console {
 		l.problem("audit.decisionLogs", "has neither a url nor console: true (set one, or leave decisionLogs out)")
 	}

@@ -130,7 +130,7 @@ func TestExample(t *testing.T) {
 	want.Audit.ChainKeyFile = "/etc/gatehouse/chain.key"
 	want.Audit.Rotate = config.Rotate{MaxBytes: 104857600, Keep: 10}
 	want.Audit.DecisionLogs.URL = mustURL(t, "https://logs.example.com/v1")
-	want.Audit.DecisionLogs.Credentials.Bearer.Token = "s3cr3t"
+	want.Audit.DecisionLogs.Credentials.Bearer = "s3cr3t"
 	want.Audit.DecisionLogs.CA = "/etc/gatehouse/ca.pem"
 	want.Origins = []string{"https://chat.example.com"}
 
@@ -165,7 +165,7 @@ audit:
   rotate: {maxBytes: 1, keep: 2}
   decisionLogs:
     url: https://logs.example/v1
-    credentials: {bearer: {tokenFile: token}}
+    credentials: {bearerFile: token}
     ca: ca.pem
     console: true
     bufferBytes: 65536
@@ -193,7 +193,7 @@ func TestEveryScalarOfTheFile(t *testing.T) {
 		Rotate: config.Rotate{MaxBytes: 1, Keep: 2},
 		DecisionLogs: config.DecisionLogs{
 			URL: mustURL(t, "https://logs.example/v1"), Console: true, CA: "ca.pem", BufferBytes: 65536,
-			Credentials: config.Credentials{Bearer: config.Bearer{TokenFile: "token"}},
+			Credentials: config.Credentials{BearerFile: "token"},
 			Delay:       config.Range{Max: time.Second},
 		},
 	}

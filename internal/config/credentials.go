@@ -1,34 +1,28 @@
 package config
 
-import (
-	"net/url"
-	"strings"
-)
+import "net/url"
 
-// Credentials are what the gateway shows to a service of its own. At most one of them is set.
+// Credentials are what the gateway shows to a service of its own. At most one kind is set.
 type Credentials struct {
-	Bearer            Bearer
-	Basic             Basic
-	ClientCertificate ClientCertificate
-	OAuth2            OAuth2
+	Bearer      Secret
+	BearerFile  string       // a file with the token
+	Basic       *Basic       // nil: none
+	Certificate *Certificate // nil: none
+	OAuth2      *OAuth2      // nil: none
 }
 
-// Bearer is a token, given or read from a file for every request.
-type Bearer struct {
-	Token     Secret
-	TokenFile string
-}
-
-// Basic is a name and a password.
+// Basic is a user of HTTP's Basic scheme.
 type Basic struct {
 	Username string
 	Password Secret
 }
 
-// ClientCertificate is a certificate and its private key, in PEM files.
-type ClientCertificate struct{ Cert, Key string }
+// Certificate is a client certificate and its key, files in PEM.
+type Certificate struct {
+	Certificate, Key string
+}
 
-// OAuth2 gets tokens for a client, with the grant of client credentials.
+// OAuth2 is a client of a token endpoint, by the client credentials grant.
 type OAuth2 struct {
 	TokenURL     *url.URL
 	ClientID     string
@@ -38,17 +32,11 @@ type OAuth2 struct {
 
 func (c *Credentials) keys() []key {
 	return []key{
-		{name: "bearer", into: object(c.Bearer.keys)},
-		{name: "basic", into: object(c.Basic.keys)},
-		{name: "clientCertificate", into: object(c.ClientCertificate.keys)},
-		{name: "oauth2", into: object(c.OAuth2.keys)},
-	}
-}
-
-func (b *Bearer) keys() []key {
-	return []key{
-		{name: "token", into: scalar(headerValue(&b.Token))},
-		{name: "tokenFile", into: scalar(filePath(&b.TokenFile))},
+		{name: "bearer", into: scalar(headerValue(&c.Bearer))},
+		{name: "bearerFile", into: scalar(filePath(&c.BearerFile))},
+		{name: "basic", into: pointer(&c.Basic, (*Basic).keys)},
+		{name: "clientCertificate", into: pointer(&c.Certificate, (*Certificate).keys)},
+		{name: "oauth2", into: pointer(&c.OAuth2, (*OAuth2).keys)},
 	}
 }
 
@@ -59,9 +47,9 @@ func (b *Basic) keys() []key {
 	}
 }
 
-func (c *ClientCertificate) keys() []key {
+func (c *Certificate) keys() []key {
 	return []key{
-		{name: "cert", into: scalar(filePath(&c.Cert)), required: true},
+		{name: "certificate", into: scalar(filePath(&c.Certificate)), required: true},
 		{name: "key", into: scalar(filePath(&c.Key)), required: true},
 	}
 }
@@ -75,18 +63,11 @@ func (o *OAuth2) keys() []key {
 	}
 }
 
-// checkCredentials makes sure that there is one way to show who the gateway is, and that a token has one source.
-func (l *loader) checkCredentials(path string, c *Credentials) {
-	var given []string
-	for _, k := range c.keys() {
-		if _, ok := l.sources[path+"."+k.name]; ok {
-			given = append(given, k.name)
-		}
-	}
-	if len(given) > 1 {
-		l.problem(path, "has %s (use one of them)", strings.Join(given, " and "))
-	}
-	if _, ok := l.sources[path+".bearer"]; ok && (c.Bearer.Token == "") == (c.Bearer.TokenFile == "") {
-		l.problem(path+".bearer", "needs either token or tokenFile")
+// pointer takes an object that may be left out.
+func pointer[T any](dst **T, keys func(*T) []key) sink {
+	return func(l *loader, path string, n *node) {
+		v := new(T)
+		object(func() []key { return keys(v) })(l, path, n)
+		*dst = v
 	}
 }

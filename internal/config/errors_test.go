@@ -79,15 +79,11 @@ var fileErrors = []struct{ name, file, want string }{
 		`g.yaml:1: audit.decisionLogs.uploadSeconds: min is 2s and max 1s (max must be 1 or more, and not less than min)`,
 	},
 	{
-		"two credentials", `audit: {decisionLogs: {url: "http://a", credentials: {bearer: {token: s3cr3t}, basic: {username: u, password: s3cr3t}}}}`,
+		"two credentials", `audit: {decisionLogs: {url: "http://a", credentials: {bearer: s3cr3t, basic: {username: u, password: s3cr3t}}}}`,
 		`g.yaml:1: audit.decisionLogs.credentials: has bearer and basic (use one of them)`,
 	},
 	{
-		"two tokens", `audit: {decisionLogs: {url: "http://a", credentials: {bearer: {token: s3cr3t, tokenFile: f}}}}`,
-		`g.yaml:1: audit.decisionLogs.credentials.bearer: needs either token or tokenFile`,
-	},
-	{
-		"half a certificate", `audit: {decisionLogs: {url: "http://a", credentials: {clientCertificate: {cert: f}}}}`,
+		"half a certificate", `audit: {decisionLogs: {url: "http://a", credentials: {clientCertificate: {certificate: f}}}}`,
 		`g.yaml:1: audit.decisionLogs.credentials.clientCertificate.key: is missing`,
 	},
 	{

@@ -40,7 +40,7 @@ func TestSecretsInDecisionLogs(t *testing.T) {
 	gw := startLogged(t, "testdata/allow", one(recorder(t).url), func(config map[string]any) {
 		config["audit"].(map[string]any)["decisionLogs"] = map[string]any{
 			"url": service.URL + "/v1", "console": true, "uploadSeconds": map[string]any{"min": 0, "max": 1},
-			"credentials": map[string]any{"bearer": map[string]any{"token": token}},
+			"credentials": map[string]any{"bearer": token},
 		}
 	})
 	for i, l := range leaks {
