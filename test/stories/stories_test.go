@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 		"await":      await,
 		"exits":      exits,
 		"keypair":    keypair,
+		"await-file": awaitFile,
 	})
 }
 
@@ -156,7 +157,19 @@ func call() {
 
 // await is the command await URL [TEXT]: it waits until the URL answers with
 // a body that has the text, and prints the body.
-func await() {
+func await() { awaitText(get) }
+
+// awaitFile is the command await-file PATH [TEXT]: it waits until there is a
+// file that has the text, and prints the file.
+func awaitFile() {
+	awaitText(func(_ context.Context, path string) (string, error) {
+		text, err := os.ReadFile(path)
+		return string(text), err
+	})
+}
+
+// awaitText waits until what get gets at the first argument has the second one.
+func awaitText(get func(ctx context.Context, at string) (string, error)) {
 	url, want := os.Args[1], ""
 	if len(os.Args) > 2 {
 		want = os.Args[2]
