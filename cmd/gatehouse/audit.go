@@ -34,15 +34,15 @@ func openAudit(cfg *config.Audit, stdout io.Writer, log *slog.Logger) (*audit.Lo
 	return audit.Open(c)
 }
 
-// A filter is what the flags of a command choose.
-type filter struct {
+// A choice is what the flags of a command choose.
+type choice struct {
 	audit.Filter
 	since, until string
 }
 
 // filterFlags adds the flags that choose records.
-func filterFlags(cmd *cobra.Command) *filter {
-	var f filter
+func filterFlags(cmd *cobra.Command) *choice {
+	var f choice
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.Users, "user", nil, "records of these `ids`")
 	flags.StringSliceVar(&f.Targets, "tool", nil, "about these tools, resources or prompts")
@@ -55,7 +55,7 @@ func filterFlags(cmd *cobra.Command) *filter {
 }
 
 // parse reads the flags that are more than a text.
-func (f *filter) parse() (err error) {
+func (f *choice) parse() (err error) {
 	if f.Since, err = moment("since", f.since); err == nil {
 		f.Until, err = moment("until", f.until)
 	}

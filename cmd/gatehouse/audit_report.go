@@ -49,7 +49,7 @@ func reportCommand() *cobra.Command {
 	return cmd
 }
 
-func report(cmd *cobra.Command, names []string, chosen *filter, candidate bool) (*audit.Report, error) {
+func report(cmd *cobra.Command, names []string, chosen *choice, candidate bool) (*audit.Report, error) {
 	about := audit.Unenforced
 	if len(chosen.Outcomes) > 0 {
 		about = nil
@@ -80,6 +80,7 @@ func report(cmd *cobra.Command, names []string, chosen *filter, candidate bool) 
 	return r, err
 }
 
+// printJSON prints a value so that nothing in it can turn or move the text of a terminal.
 func printJSON(out io.Writer, v any) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,14 +82,6 @@ func (f *format) Set(s string) error {
 }
 
 func (f *format) json() bool { return *f == "json" }
-
-// printJSON prints a value, with the characters of policies as they are.
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
 
 // replaceFile writes a file in one step, because a gateway may be reading it.
 func replaceFile(path string, data []byte) error {

@@ -35,7 +35,7 @@ func full(t testing.TB) *Record {
 		Input: &policy.Input{
 			Phase: policy.Request, Kind: "tools/call", Server: "s", Params: params, RequestIP: "192.0.2.1",
 			User: policy.User{ID: "alice", Roles: []string{"a", "b"}, Auth: "jwt", Claims: map[string]any{"x": "canary"}},
-			Tool: &policy.Tool{Name: "n", Args: params.Get("arguments"), Annotations: parse(t, `{"readOnlyHint":true}`)},
+			Tool: &policy.Tool{Name: "n", Args: params.Get("arguments"), Annotations: parse(t, `{"readOnlyHint":true,"title":"canary","x":["canary"]}`)},
 			Headers: http.Header{
 				"Authorization": {"Bearer canary"}, "X-Own-Key": {"canary"}, "Accept": {"a", "b"}, "Mcp-Name": {"=?base64?Y2FuYXJ5?="},
 			},
@@ -82,7 +82,7 @@ const (
 		`"message":"blocked by rego: role_mismatch","status":403,"bundle":{"revision":"one","sha256":"abc"},"eval_ns":1500,"items":3,"hidden":2`
 	goldenArgs  = `{"n":9007199254740993,"password":"***","a":[1.0,null,{"x":true}]}`
 	goldenInput = `,"input":{"version":1,"phase":"request","kind":"tools/call","server":"s",` +
-		`"user":{"id":"alice","roles":["a","b"],"auth":"jwt"},"tool":{"name":"n","args":` + goldenArgs + `,"annotations":{"readOnlyHint":true}},` +
+		`"user":{"id":"alice","roles":["a","b"],"auth":"jwt"},"tool":{"name":"n","args":` + goldenArgs + `,"annotations":{"readOnlyHint":true,"title":"***","x":"***"}},` +
 		`"params":{"name":"n","arguments":` + goldenArgs + `},"request_ip":"192.0.2.1",` +
 		`"headers":{"accept":"a, b","authorization":"***","mcp-name":"***","x-own-key":"***"},` +
 		`"client":{"name":"c","version":"1"},"protocol_version":"2026-07-28","transport":"http"}`

@@ -151,7 +151,7 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	if in.Tool != nil {
 		b = text(open(b, "tool"), "name", in.Tool.Name)
 		b = value(b, "args", in.Tool.Args)
-		b = append(value(b, "annotations", in.Tool.Annotations), '}')
+		b = append(appendHints(b, in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
 		b = append(text(open(b, "resource"), "uri", maskURI(in.Resource.URI)), '}')

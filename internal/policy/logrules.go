@@ -50,7 +50,7 @@ func (s *Snapshot) LogRules() (*LogRules, error) {
 // value, in Go's types for JSON with json.Number.
 func (r *LogRules) Ask(event mcp.Value) (mask any, drop bool, err error) {
 	input := valueTerm(event)
-	found, err := within(r.s.workers, logTimeout, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
+	found, err := within(r.s.workers, 0, logTimeout, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
 		return r.s.newQuery(r.body, input, cancel).WithQueryCompiler(r.qc).Run(context.Background())
 	})
 	if err != nil {
