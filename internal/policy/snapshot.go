@@ -42,13 +42,12 @@ const answer = ast.Var("decision")
 
 // newSnapshot compiles a bundle for the rule at path, as in mcp/decision.
 func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
-	s := &Snapshot{Revision: b.Manifest.Revision, SHA256: digest, Loaded: time.Now()}
-	if s.Revision == "" {
-		s.Revision = digest[:12]
-	}
+	s := &Snapshot{Revision: revisionOf(b, digest), SHA256: digest, Loaded: time.Now()}
 	modules := make(map[string]*ast.Module, len(b.Modules))
+	old := false
 	for _, m := range b.Modules {
 		modules[m.Path] = m.Parsed
+		old = old || m.Parsed.RegoVersion() != ast.RegoV1
 	}
 	s.store = inmem.NewFromObjectWithOpts(b.Data,
 		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))
@@ -58,6 +57,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 		return nil, fmt.Errorf("open data: %w", err)
 	}
 	s.compiler = ast.NewCompiler().WithCapabilities(capabilities()).
+		WithStrict(old). // what v1 forbids anyway: deprecated built-ins, shadowed input
 		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn)).
 		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, unindexed)
 	if s.compiler.Compile(modules); s.compiler.Failed() {
@@ -86,6 +86,15 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 		s.scanner = newScanner(b.Data)
 	}
 	return s, nil
+}
+
+// revisionOf is the revision of the manifest, or else the digest's first twelve
+// digits.
+func revisionOf(b *bundle.Bundle, digest string) string {
+	if b.Manifest.Revision == "" {
+		return digest[:12]
+	}
+	return b.Manifest.Revision
 }
 
 // unsafe built-ins reach out of the process, tell what is within it, or spend
