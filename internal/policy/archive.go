@@ -86,6 +86,7 @@ func parseBundle(files map[string][]byte, verify *Verify) (*bundle.Bundle, error
 	if err != nil {
 		return nil, err
 	}
+	loader = loader.WithPathFormat(bundle.SlashRooted) // else a leading dot is lost: .p.rego would be p.rego
 	r := bundle.NewCustomReader(loader).WithCapabilities(capabilities()).
 		WithRegoVersion(ast.RegoV1).WithSizeLimitBytes(maxExpanded)
 	if verify == nil {

@@ -32,6 +32,7 @@ func (e *Engine) look(ctx context.Context, wait time.Duration) error {
 		if e.Pin() == nil {
 			wrong = append(wrong, e.resume())
 		}
+		wrong = append(wrong, e.stillRevoked())
 	} else {
 		wrong = append(wrong, e.refuse(errors.New("no list of revoked revisions was ever read")))
 	}
@@ -129,17 +130,18 @@ func (e *Engine) activate(s *Snapshot, from, message string) {
 
 // refuse tells that a bundle was not activated.
 func (e *Engine) refuse(err error) error {
-	err = e.complain("bundle refused", fmt.Errorf("load bundle: %w", err))
+	err = fmt.Errorf("load bundle: %w", err)
+	_ = e.complain("bundle refused", err)
 	if e.cfg.OnLoad != nil {
 		e.cfg.OnLoad(err)
 	}
 	return err
 }
 
-// complain logs what is wrong, in one line.
+// complain logs what is wrong, in one line, and returns it.
 func (e *Engine) complain(message string, err error) error {
 	e.cfg.Log.Error(message, "error", err, "in_force", e.revision())
-	return err
+	return fmt.Errorf("%s: %w", message, err)
 }
 
 func (e *Engine) revision() string {

@@ -48,8 +48,9 @@ func (e *Engine) remember(revision string, a *archive) {
 		}
 		e.wish = ""
 	}
-	if e.unkept = err; err != nil {
-		_ = e.complain("bundle not persisted", err)
+	e.unkept = nil
+	if err != nil {
+		e.unkept = e.complain("bundle not persisted", err)
 	}
 }
 
@@ -103,21 +104,30 @@ func (e *Engine) ends(revision, sha256 string) bool {
 	return err == nil
 }
 
-// replaceRevoked replaces a bundle in force that has been revoked. If there is
-// nothing to replace it by it stays, for no policy at all would be worse.
+// replaceRevoked replaces a bundle in force that has been revoked by a persisted
+// one, if there is one.
 func (e *Engine) replaceRevoked() error {
+	now := e.Pin()
+	if now == nil || e.revoked.check(now.Revision, now.SHA256) == nil {
+		return nil
+	}
+	err := e.resume()
+	if e.Pin() != now {
+		e.seen = seen{} // the source's is to be refused, not to be unchanged
+	}
+	return err
+}
+
+// stillRevoked tells of a revoked bundle that nothing could replace. It stays
+// in force, for no policy at all would be worse.
+func (e *Engine) stillRevoked() error {
 	now := e.Pin()
 	if now == nil {
 		return nil
 	}
-	err := e.revoked.check(now.Revision, now.SHA256)
-	if err == nil {
-		return nil
-	}
-	if failed := e.resume(); failed != nil || e.Pin() == now {
+	if err := e.revoked.check(now.Revision, now.SHA256); err != nil {
 		return e.complain("the bundle in force is revoked, and no other is persisted", err)
 	}
-	e.seen = seen{} // it is to be refused, not to be unchanged
 	return nil
 }
 
