@@ -109,9 +109,19 @@ func parseBundle(files map[string][]byte, verify *Verify) (*bundle.Bundle, error
 		return nil, errors.New("only whole bundles of Rego and data are loaded")
 	}
 	for _, m := range b.Modules {
-		if v := m.Parsed.RegoVersion(); v != ast.RegoV0 && v != ast.RegoV1 && v != ast.RegoV0CompatV1 {
+		if v := versionOf(&b, m.RelativePath); v != ast.RegoV0 && v != ast.RegoV1 {
 			return nil, fmt.Errorf("%s is Rego of version %d; v0 and v1 are known", m.Path, v.Int())
 		}
 	}
 	return &b, nil
+}
+
+// versionOf is the version of Rego that a file is in: v1 unless the manifest
+// says otherwise.
+func versionOf(b *bundle.Bundle, file string) ast.RegoVersion {
+	v, err := b.RegoVersionForFile(file, ast.RegoV1)
+	if err != nil {
+		return ast.RegoUndefined
+	}
+	return v
 }

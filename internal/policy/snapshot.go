@@ -47,7 +47,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	old := false
 	for _, m := range b.Modules {
 		modules[m.Path] = m.Parsed
-		old = old || m.Parsed.RegoVersion() != ast.RegoV1
+		old = old || versionOf(b, m.RelativePath) == ast.RegoV0
 	}
 	s.store = inmem.NewFromObjectWithOpts(b.Data,
 		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))

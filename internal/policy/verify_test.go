@@ -176,14 +176,13 @@ func TestAlgorithmConfusion(t *testing.T) {
 	keys := signers(t)
 	files := revision("one")
 	public := keys["RS256"].public
-	forged := sign(t, signer{private: public, algorithm: "HS256"}, files, bundle.SHA256, nil)
 	raw, err := os.ReadFile(public)
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := filepath.Join(t.TempDir(), "secret")
 	write(t, secret, raw)
-	forged = sign(t, signer{private: secret, algorithm: "HS256"}, files, bundle.SHA256, nil)
+	forged := sign(t, signer{private: secret, algorithm: "HS256"}, files, bundle.SHA256, nil)
 	none := with(files, ".signatures.json", `{"signatures":["eyJhbGciOiJub25lIn0.e30."]}`)
 	es := sign(t, keys["ES256"], files, bundle.SHA256, nil)
 	for name, c := range map[string]struct {

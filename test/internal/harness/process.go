@@ -139,3 +139,6 @@ func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal
 
 // Pid is the child's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Output is all that the child has written so far.
+func (p *Process) Output() string { return p.output.String() }
