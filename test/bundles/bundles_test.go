@@ -13,8 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
@@ -53,12 +55,19 @@ func pack(t testing.TB, files map[string]string) []byte {
 	return out.Bytes()
 }
 
+// puts counts the files, each of which is a second newer than the one before:
+// nginx makes its ETag of the second and the size.
+var puts atomic.Int64
+
 // put replaces a file in one step.
 func put(t testing.TB, path string, raw []byte) {
 	t.Helper()
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
 		err = os.WriteFile(path+".new", raw, 0o644)
+	}
+	if at := time.Unix(1_700_000_000+puts.Add(1), 0); err == nil {
+		err = os.Chtimes(path+".new", at, at)
 	}
 	if err == nil {
 		err = os.Rename(path+".new", path)
