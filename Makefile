@@ -40,6 +40,9 @@ BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
 REGISTRY      := $(TOOLS)/registry-v3.1.2
 NGINX         := $(TOOLS)/nginx
 
+# test/bundles needs these, and building the registry takes minutes.
+test: $(REGISTRY) $(NGINX)
+
 # Installs one of these for a test that needs it, and prints its path: make tool TOOL=REGISTRY
 tool: $($(TOOL))
 	@echo $($(TOOL))

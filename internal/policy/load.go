@@ -46,10 +46,12 @@ func (e *Engine) look(ctx context.Context, wait time.Duration) error {
 
 // follow activates the bundle of the source if it is new and good.
 func (e *Engine) follow(ctx context.Context, wait time.Duration) error {
-	if all, _ := e.shelf.bundles(); !e.looked && len(all) > 0 {
-		short, cancel := context.WithTimeout(ctx, startTime)
-		defer cancel()
-		ctx = short
+	if !e.looked {
+		if all, _ := e.shelf.bundles(); len(all) > 0 {
+			short, cancel := context.WithTimeout(ctx, startTime)
+			defer cancel()
+			ctx = short
+		}
 	}
 	s, err := e.next(ctx, wait)
 	switch {

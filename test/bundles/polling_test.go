@@ -117,8 +117,8 @@ func TestOAuth2(t *testing.T) {
 	}
 	gw := start(t, guarded.URL, as("gw"))
 	gw.is(t, "1", "source", "")
-	gw.quiet(t, "canary")
+	gw.quiet(t)
 	gw = start(t, guarded.URL, as("other"))
 	gw.is(t, "", "", "the token endpoint answered 401 Unauthorized")
-	gw.quiet(t, "canary")
+	gw.quiet(t)
 }

@@ -147,9 +147,9 @@ func TestRegistryWithUsersOverTLS(t *testing.T) {
 	}
 	gw := start(t, ref, as("canary-7f3a"))
 	gw.is(t, "1", "source", "")
-	gw.quiet(t, "canary")
+	gw.quiet(t)
 	gw = start(t, ref, as("canary-wrong"))
 	gw.is(t, "", "", "pull "+r.at)
-	gw.quiet(t, "canary")
+	gw.quiet(t)
 	start(t, ref, map[string]any{"ca": ca.file}).is(t, "", "", "pull "+r.at)
 }
