@@ -41,6 +41,9 @@ func (e *Engine) look(ctx context.Context, wait time.Duration) error {
 	}
 	err := errors.Join(append(wrong, e.unkept)...)
 	e.status.Store(&Status{Attempted: time.Now(), Err: err, From: e.from})
+	if err != nil {
+		err = fmt.Errorf("load bundle: %w", err)
+	}
 	return err
 }
 
@@ -132,10 +135,10 @@ func (e *Engine) activate(s *Snapshot, from, message string) {
 
 // refuse tells that a bundle was not activated.
 func (e *Engine) refuse(err error) error {
-	err = fmt.Errorf("load bundle: %w", err)
-	_ = e.complain("bundle refused", err)
+	told := fmt.Errorf("load bundle: %w", err)
+	_ = e.complain("bundle refused", told)
 	if e.cfg.OnLoad != nil {
-		e.cfg.OnLoad(err)
+		e.cfg.OnLoad(told)
 	}
 	return err
 }
