@@ -3,7 +3,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check check-go check-policies bench bench-load conformance fuzz soak clean
+.PHONY: demo build test tool check check-go check-policies bench bench-load conformance fuzz soak clean
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -35,6 +35,16 @@ TOOLS         := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 GOFUMPT       := $(TOOLS)/gofumpt-v0.12.0
 BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
+
+REGISTRY      := $(TOOLS)/registry-v3.1.2
+NGINX         := $(TOOLS)/nginx
+
+# test/bundles needs these, and building the registry takes minutes.
+test: $(REGISTRY) $(NGINX)
+
+# Installs one of these for a test that needs it, and prints its path: make tool TOOL=REGISTRY
+tool: $($(TOOL))
+	@echo $($(TOOL))
 
 check-go: $(GOFUMPT) $(GOLANGCI_LINT)
 	@unformatted=$$($(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then \
@@ -89,3 +99,12 @@ $(TOOLS)/gofumpt-%:
 	$(call install,mvdan.cc/gofumpt,$*)
 $(TOOLS)/benchstat-%:
 	$(call install,golang.org/x/perf/cmd/benchstat,$*)
+$(TOOLS)/registry-%:
+	$(call install,github.com/distribution/distribution/v3/cmd/registry,$*)
+
+# nginx is the one that is there, or Debian's, unpacked: that needs no root.
+$(NGINX):
+	@echo 'install nginx'; mkdir -p $(TOOLS); if nginx=$$(command -v nginx); then ln -s "$$nginx" $@; exit; fi; \
+	unpacked=$$(mktemp -d); trap 'rm -rf "$$unpacked"' EXIT; cd "$$unpacked"; \
+	apt-get download nginx > /dev/null 2>&1 || { apt-get update > /dev/null; apt-get download nginx > /dev/null; }; \
+	dpkg -x nginx_*.deb .; mv usr/sbin/nginx $@

@@ -190,8 +190,10 @@ func (a *app) ready() listen.Readiness {
 	} else {
 		r.Ready = a.cfg.Policy.Mode != config.ModeEnforce || a.cfg.Policy.AllowOnMissing
 	}
-	if err := a.engine.Status().Err; err != nil {
-		r.Policy.Error = err.Error()
+	status := a.engine.Status()
+	r.Policy.From = status.From
+	if status.Err != nil {
+		r.Policy.Error = status.Err.Error()
 	}
 	return r
 }

@@ -36,7 +36,9 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, no bundle\n", len(cfg.Servers), cfg.Policy.Mode)
 		return err
 	}
-	engine := policy.New(policyConfig(cfg, slog.New(slog.DiscardHandler)))
+	pc := policyConfig(cfg, slog.New(slog.DiscardHandler))
+	pc.ReadOnly = true
+	engine := policy.New(pc)
 	defer engine.Close()
 	if err := engine.Reload(ctx); err != nil {
 		return err
@@ -48,12 +50,4 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, bundle %s (sha256 %s)\n",
 		len(cfg.Servers), cfg.Policy.Mode, s.Revision, s.SHA256)
 	return err
-}
-
-// policyConfig is the policy's part of the configuration.
-func policyConfig(cfg *config.Config, log *slog.Logger) policy.Config {
-	p := cfg.Policy
-	return policy.Config{
-		Bundle: p.Bundle, SHA256: p.SHA256, Poll: p.Poll, Decision: p.Decision, Timeout: p.Timeout, Log: log,
-	}
 }

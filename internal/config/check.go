@@ -13,6 +13,7 @@ func (l *loader) checkAll(c *Config) {
 	l.checkProxies(c.Identity.TrustedProxies)
 	l.checkKeys(c.Identity.APIKeys)
 	l.checkAudit(&c.Audit)
+	l.checkBundle(&c.Policy)
 }
 
 func (l *loader) checkListeners(c *Config) {

@@ -21,7 +21,8 @@ type PolicyReadiness struct {
 	Revision string `json:"revision,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
 	LoadedAt string `json:"loaded_at,omitempty"` // RFC 3339
-	Error    string `json:"error,omitempty"`     // why the newest bundle was refused
+	From     string `json:"from,omitempty"`      // source, persist or rollback
+	Error    string `json:"error,omitempty"`     // why the newest bundle was refused, and what else is wrong
 }
 
 // Admin serves /healthz, /readyz and /metrics.
