@@ -166,6 +166,9 @@ func maskURI(uri string) string {
 	}
 	query, fragment := hidden(u.RawQuery != "", "?"), hidden(u.Fragment != "", "#")
 	user := u.User != nil
+	if !user && query == "" && fragment == "" {
+		return uri // as it was written, not as it would be written
+	}
 	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
 	text := u.String()
 	if user {

@@ -147,6 +147,9 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	}
 	b = append(b, ']')
 	b = text(b, "auth", in.User.Auth)
+	if in.User.Claims != nil {
+		b = append(key(b, "claims"), masked...)
+	}
 	b = append(b, '}')
 	if in.Tool != nil {
 		b = text(open(b, "tool"), "name", in.Tool.Name)
@@ -154,7 +157,11 @@ func appendInput(b []byte, in *policy.Input) []byte {
 		b = append(value(b, "annotations", in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
-		b = append(text(open(b, "resource"), "uri", maskURI(in.Resource.URI)), '}')
+		b = text(open(b, "resource"), "uri", maskURI(in.Resource.URI))
+		if in.Resource.Template {
+			b = append(key(b, "template"), "true"...)
+		}
+		b = append(b, '}')
 	}
 	if in.Prompt != nil {
 		b = text(open(b, "prompt"), "name", in.Prompt.Name)
