@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,9 +22,21 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gatehouse:", err)
+		var code exitCode
+		if errors.As(err, &code) {
+			os.Exit(code.code)
+		}
 		os.Exit(1)
 	}
 }
+
+// An exitCode is an error that ends the process with a code of its own.
+type exitCode struct {
+	error
+	code int
+}
+
+func (e exitCode) Unwrap() error { return e.error }
 
 // run runs one command line to its end.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -34,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), policyCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

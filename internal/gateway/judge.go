@@ -65,7 +65,7 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 		return s, e.judgeWithoutPolicy(s)
 	}
 	d := e.snapshot.Decide(&s.in)
-	if twin := twins[s.in.Kind]; twin != "" && d.Allow && s.in.Phase == policy.Request {
+	if twin := mcp.Twin(s.in.Kind); twin != "" && d.Allow && s.in.Phase == policy.Request {
 		d = e.judgeTwin(s.in, twin, d)
 	}
 	g.Metrics.observe(&s.in, d.Eval)

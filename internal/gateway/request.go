@@ -37,9 +37,6 @@ func (e *exchange) judgeMessage() *refusal {
 	return refused
 }
 
-// twins are the methods by which clients of the two eras connect.
-var twins = map[string]string{"initialize": "server/discover", "server/discover": "initialize"}
-
 // judgeTwin lets a client connect in neither era or in both: one that is denied
 // server/discover would go on to try initialize.
 func (e *exchange) judgeTwin(in policy.Input, twin string, d policy.Decision) policy.Decision {
