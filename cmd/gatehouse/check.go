@@ -32,19 +32,34 @@ func checkCommand() *cobra.Command {
 }
 
 func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
-	if cfg.Policy.Bundle == "" {
-		_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, no bundle\n", len(cfg.Servers), cfg.Policy.Mode)
-		return err
+	said := "no bundle"
+	if cfg.Policy.Bundle != "" {
+		loaded, err := tryBundle(ctx, policyConfig(cfg, slog.New(slog.DiscardHandler)))
+		if err != nil {
+			return err
+		}
+		said = "bundle " + loaded
 	}
-	engine := policy.New(policyConfig(cfg, slog.New(slog.DiscardHandler)))
+	if cfg.Policy.Candidate.Bundle != "" {
+		loaded, err := tryBundle(ctx, candidateConfig(cfg, slog.New(slog.DiscardHandler)))
+		if err != nil {
+			return fmt.Errorf("candidate: %w", err)
+		}
+		said += ", candidate " + loaded
+	}
+	_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, %s\n", len(cfg.Servers), cfg.Policy.Mode, said)
+	return err
+}
+
+// tryBundle loads a bundle and tells which it is.
+func tryBundle(ctx context.Context, cfg policy.Config) (string, error) {
+	engine := policy.New(cfg)
 	defer engine.Close()
 	if err := engine.Reload(ctx); err != nil {
-		return err
+		return "", err
 	}
 	s := engine.Pin()
-	_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, bundle %s (sha256 %s)\n",
-		len(cfg.Servers), cfg.Policy.Mode, s.Revision, s.SHA256)
-	return err
+	return fmt.Sprintf("%s (sha256 %s)", s.Revision, s.SHA256), nil
 }
 
 // policyConfig is the policy's part of the configuration.

@@ -76,6 +76,18 @@ func TestGolden(t *testing.T) {
 			"rejected", line(t, &Record{Time: time.Unix(0, 0), Outcome: Reject, Input: &policy.Input{Phase: policy.Request, Params: r.Input.Params}, Status: 400, Size: 9, Digest: "d"}, true),
 			`{"ts":"1970-01-01T00:00:00.000000Z","phase":"request","outcome":"reject","status":400,"size":9,"body_sha256":"d"}` + "\n",
 		},
+		{
+			"patched", line(t, &Record{Time: time.Unix(0, 0), Outcome: Patch, Input: &policy.Input{}, Patched: true}, false),
+			`{"ts":"1970-01-01T00:00:00.000000Z","outcome":"patch","patched":true}` + "\n",
+		},
+		{
+			"candidate", line(t, &Record{
+				Time: time.Unix(0, 0), DecisionID: "D1", Mode: "enforce", Input: &policy.Input{Phase: policy.Request, Params: r.Input.Params}, Revision: "one", SHA256: "abc",
+				Candidate: &Candidate{Change: "newly_denied", Revision: "two\n", SHA256: "def", Outcome: Deny, Code: "policy_deny", Reason: "no", Eval: 7},
+			}, true),
+			`{"ts":"1970-01-01T00:00:00.000000Z","decision_id":"D1","phase":"request","mode":"enforce","bundle":{"revision":"one","sha256":"abc"},` +
+				`"candidate":{"change":"newly_denied","revision":"two\u000a","sha256":"def","outcome":"deny","code":"policy_deny","reason":"no","eval_ns":7}}` + "\n",
+		},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, c.got, c.want)

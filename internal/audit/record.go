@@ -44,6 +44,20 @@ type Record struct {
 	Hidden     int    // of a list: items left out
 	Size       int    // of a rejected message, in bytes
 	Digest     string // of a rejected message: hex SHA-256
+	Patched    bool   // Input is not what was judged first, but what a patch made of it
+	Candidate  *Candidate
+}
+
+// A Candidate is what another policy decided than the one in force. Its line
+// stands beside that of the decision, and has the same id.
+type Candidate struct {
+	Change   string
+	Revision string
+	SHA256   string
+	Outcome  Outcome
+	Code     string
+	Reason   string
+	Eval     time.Duration
 }
 
 // append adds the record as one line.
@@ -70,6 +84,15 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 	b = number(b, "hidden", int64(r.Hidden))
 	b = number(b, "size", int64(r.Size))
 	b = text(b, "body_sha256", r.Digest)
+	if c := r.Candidate; c != nil {
+		b = text(open(b, "candidate"), "change", c.Change)
+		b = text(text(b, "revision", c.Revision), "sha256", c.SHA256)
+		b = text(text(text(b, "outcome", string(c.Outcome)), "code", c.Code), "reason", c.Reason)
+		return append(number(b, "eval_ns", int64(c.Eval)), "}}\n"...)
+	}
+	if r.Patched {
+		b = append(key(b, "patched"), "true"...)
+	}
 	if withInput && r.Input != nil && r.Outcome != Reject {
 		b = appendInput(append(b, `,"input":`...), r.Input)
 	}
@@ -85,7 +108,7 @@ func about(b []byte, in *policy.Input) []byte {
 	case in.Tool != nil:
 		b = text(b, "tool", in.Tool.Name)
 	case in.Resource != nil:
-		b = text(b, "resource", maskURI(in.Resource.URI))
+		b = text(b, "resource", MaskURI(in.Resource.URI))
 	case in.Prompt != nil:
 		b = text(b, "prompt", in.Prompt.Name)
 	}
@@ -157,7 +180,7 @@ func appendInput(b []byte, in *policy.Input) []byte {
 		b = append(value(b, "annotations", in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
-		b = text(open(b, "resource"), "uri", maskURI(in.Resource.URI))
+		b = text(open(b, "resource"), "uri", MaskURI(in.Resource.URI))
 		if in.Resource.Template {
 			b = append(key(b, "template"), "true"...)
 		}

@@ -125,6 +125,7 @@ func TestExample(t *testing.T) {
 	}
 	want.Policy.Bundle = "bundle.tar.gz"
 	want.Policy.SHA256 = "bundle.tar.gz.sha256"
+	want.Policy.Candidate = config.Candidate{Bundle: "next.tar.gz", SHA256: "next.tar.gz.sha256"}
 	want.Origins = []string{"https://chat.example.com"}
 
 	env := vars{"WEATHER_TOKEN": "s3cr3t"}

@@ -73,7 +73,7 @@ var fileErrors = []struct{ name, file, want string }{
 
 	{
 		"unknown key", "policy:\n  bundle: b\n  modee: off\n",
-		`g.yaml:3: policy.modee: unknown key (allowed: mode, bundle, pollSeconds, sha256, decision, timeoutMs, onMissing, onError)`,
+		`g.yaml:3: policy.modee: unknown key (allowed: mode, bundle, pollSeconds, sha256, decision, timeoutMs, onMissing, onError, candidate)`,
 	},
 	{
 		"unknown top key", `polic: {}`,

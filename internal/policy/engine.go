@@ -18,6 +18,7 @@ type Config struct {
 	Decision string        // the rule that decides, as in mcp/decision
 	Timeout  time.Duration // of one decision
 	Log      *slog.Logger
+	Trial    bool        // it is not in force, so what is wrong with it is only a warning
 	OnLoad   func(error) // told of each attempt that was not without effect; may be nil
 }
 
@@ -66,7 +67,11 @@ func (e *Engine) Reload(ctx context.Context) error {
 	e.status.Store(&Status{Attempted: time.Now(), Err: err})
 	if err != nil {
 		err = fmt.Errorf("load bundle: %w", err)
-		e.cfg.Log.Error("bundle refused", "error", err, "in_force", e.revision())
+		level := slog.LevelError
+		if e.cfg.Trial {
+			level = slog.LevelWarn
+		}
+		e.cfg.Log.Log(ctx, level, "bundle refused", "error", err, "in_force", e.revision())
 	} else {
 		e.current.Store(next)
 		e.cfg.Log.Info("bundle activated", "revision", next.Revision, "sha256", next.SHA256)
