@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		"mcp-server": server,
 		"call":       call,
 		"await":      await,
+		"opa-test":   opaTest,
 	})
 }
 
