@@ -121,15 +121,33 @@ func (q *comparison) weigh() {
 	q.size = int64(size)
 }
 
+// lookTime is how often the candidate looks for what waits. To be woken by each
+// offer would cost the path more than the offer itself.
+const lookTime = 20 * time.Millisecond
+
 // Run judges what waits until the context ends.
 func (c *Candidate) Run(ctx context.Context, g *Gateway) {
+	look := time.NewTicker(lookTime)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			c.drain(ctx, g)
+		}
+	}
+}
+
+// drain judges what waits.
+func (c *Candidate) drain(ctx context.Context, g *Gateway) {
+	for ctx.Err() == nil {
+		select {
 		case q := <-c.queue:
 			c.judge(g, q)
 			c.held.Add(-q.size)
+		default:
+			return
 		}
 	}
 }

@@ -73,13 +73,7 @@ func (b *trial) settle() *CandidateReport {
 	return b.Candidate.Report(b.Policy)
 }
 
-func (b *trial) drain() {
-	for len(b.Candidate.queue) > 0 {
-		q := <-b.Candidate.queue
-		b.Candidate.judge(b.Gateway, q)
-		b.Candidate.held.Add(-q.size)
-	}
-}
+func (b *trial) drain() { b.Candidate.drain(b.t.Context(), b.Gateway) }
 
 // differences are the candidate's lines of the audit log.
 func (b *trial) differences() (all []map[string]any) {

@@ -42,8 +42,7 @@ func (r *Report) Write(w io.Writer, format string, fails []string) error {
 const maxRows = 40
 
 func (r *Report) writeTable(w io.Writer) error {
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	t := &strings.Builder{}
 	against := "what was recorded"
 	if r.Against != nil {
 		against = "bundle " + shown(r.Against.Revision)
@@ -67,14 +66,14 @@ func (r *Report) writeTable(w io.Writer) error {
 	for _, by := range dimensions {
 		r.countRows(t, by)
 	}
-	if err := t.Flush(); err != nil {
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(columns, t.String()); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return columns.Flush()
 }
 
-func (r *Report) groupRows(w io.Writer) {
+func (r *Report) groupRows(w *strings.Builder) {
 	if len(r.Groups) == 0 {
 		return
 	}
@@ -89,7 +88,7 @@ func (r *Report) groupRows(w io.Writer) {
 	}
 }
 
-func (r *Report) countRows(w io.Writer, by string) {
+func (r *Report) countRows(w *strings.Builder, by string) {
 	if len(r.By[by]) == 0 {
 		return
 	}
