@@ -34,14 +34,14 @@ func checkCommand() *cobra.Command {
 func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	said := "no bundle"
 	if cfg.Policy.Bundle != "" {
-		loaded, err := tryBundle(ctx, policyConfig(cfg, slog.New(slog.DiscardHandler)))
+		loaded, err := tryBundle(ctx, policyConfig(cfg, slog.New(slog.DiscardHandler)), out)
 		if err != nil {
 			return err
 		}
 		said = "bundle " + loaded
 	}
 	if cfg.Policy.Candidate.Bundle != "" {
-		loaded, err := tryBundle(ctx, candidateConfig(cfg, slog.New(slog.DiscardHandler)))
+		loaded, err := tryBundle(ctx, candidateConfig(cfg, slog.New(slog.DiscardHandler)), out)
 		if err != nil {
 			return fmt.Errorf("candidate: %w", err)
 		}
@@ -51,14 +51,17 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	return err
 }
 
-// tryBundle loads a bundle and tells which it is.
-func tryBundle(ctx context.Context, cfg policy.Config) (string, error) {
+// tryBundle loads a bundle, warns of what is odd in it, and tells which it is.
+func tryBundle(ctx context.Context, cfg policy.Config, out io.Writer) (string, error) {
 	engine := policy.New(cfg)
 	defer engine.Close()
 	if err := engine.Reload(ctx); err != nil {
 		return "", err
 	}
 	s := engine.Pin()
+	for _, w := range s.Warnings() {
+		fmt.Fprintln(out, "warning:", w)
+	}
 	return fmt.Sprintf("%s (sha256 %s)", s.Revision, s.SHA256), nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 	"github.com/gatehouse-mcp/gatehouse/internal/replay"
 )
@@ -22,19 +23,13 @@ import (
 // busy machine does not make a denial of what was none.
 const replayTimeout = 10 * time.Second
 
-// Exit codes of policy replay, beside 0.
-const (
-	exitChanged = 1 // there is a change that --fail-on names
-	exitError   = 2
-)
-
 type replayFlags struct {
 	bundle, against, decision, format, failOn, seed string
 	selected                                        []string
 	progress                                        bool
 }
 
-func replayCommand() *cobra.Command {
+func policyReplayCommand() *cobra.Command {
 	var f replayFlags
 	cmd := &cobra.Command{
 		Use:   "replay --bundle NEW [--against OLD] DECISIONS.jsonl...",
@@ -43,16 +38,8 @@ func replayCommand() *cobra.Command {
 			"with --against, against what another bundle says. A file may be gzipped; - is standard input. A record that\n" +
 			"does not hold what the policy reads is counted as not replayable.\n\n" +
 			"The exit code is 1 if there is a change that --fail-on names, and 2 if the replay failed.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := f.run(cmd, args)
-			var code exitCode
-			if err != nil && !errors.As(err, &code) {
-				err = exitCode{err, exitError}
-			}
-			return err
-		},
+		RunE: f.run,
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitCode{err, exitError} })
 	flags := cmd.Flags()
 	flags.StringVar(&f.bundle, "bundle", "", "the new `bundle`: a .tar.gz file, a directory or a URL")
 	flags.StringVar(&f.against, "against", "", "compare with this `bundle`, not with what was recorded")
@@ -137,7 +124,7 @@ func (f *replayFlags) finish(out io.Writer, r *replay.Replay, report *replay.Rep
 		return err
 	}
 	if report.Fails(fails) {
-		return exitCode{fmt.Errorf("there are changes of the kind %s", f.failOn), exitChanged}
+		return refused(fmt.Errorf("there are changes of the kind %s", f.failOn))
 	}
 	return nil
 }
@@ -161,24 +148,20 @@ func (f *replayFlags) writeTests(s *policy.Snapshot, cases []replay.Case) error 
 }
 
 // openAll opens all files before the first is read.
-func openAll(paths []string, stdin io.Reader) (inputs []io.Reader, closeAll func(), err error) {
-	var files []*os.File
+func openAll(names []string, stdin io.Reader) (inputs []replay.Input, closeAll func(), err error) {
+	var files []io.Closer
 	closeAll = func() {
 		for _, f := range files {
 			_ = f.Close() // it was only read
 		}
 	}
-	for _, path := range paths {
-		if path == "-" {
-			inputs = append(inputs, stdin)
-			continue
-		}
-		f, err := os.Open(path)
+	for _, name := range names {
+		f, err := audit.OpenFile(name, stdin)
 		if err != nil {
 			closeAll()
 			return nil, nil, fmt.Errorf("open records: %w", err)
 		}
-		files, inputs = append(files, f), append(inputs, f)
+		files, inputs = append(files, f), append(inputs, replay.Input{Name: name, Reader: f})
 	}
 	return inputs, closeAll, nil
 }

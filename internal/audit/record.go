@@ -60,7 +60,7 @@ type Candidate struct {
 	Eval     time.Duration
 }
 
-// append adds the record as one line.
+// append adds the record without its last brace, which comes with its link.
 func (r *Record) append(b []byte, withInput bool) []byte {
 	b = append(b, `{"ts":"`...)
 	b = r.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
@@ -88,7 +88,7 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 		b = text(open(b, "candidate"), "change", c.Change)
 		b = text(text(b, "revision", c.Revision), "sha256", c.SHA256)
 		b = text(text(text(b, "outcome", string(c.Outcome)), "code", c.Code), "reason", c.Reason)
-		return append(number(b, "eval_ns", int64(c.Eval)), "}}\n"...)
+		return append(number(b, "eval_ns", int64(c.Eval)), '}')
 	}
 	if r.Patched {
 		b = append(key(b, "patched"), "true"...)
@@ -96,7 +96,7 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 	if withInput && r.Input != nil && r.Outcome != Reject {
 		b = appendInput(append(b, `,"input":`...), r.Input)
 	}
-	return append(b, "}\n"...)
+	return b
 }
 
 // about adds who asked what of whom.
@@ -177,7 +177,7 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	if in.Tool != nil {
 		b = text(open(b, "tool"), "name", in.Tool.Name)
 		b = value(b, "args", in.Tool.Args)
-		b = append(value(b, "annotations", in.Tool.Annotations), '}')
+		b = append(appendHints(b, in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
 		b = text(open(b, "resource"), "uri", MaskURI(in.Resource.URI))

@@ -12,6 +12,7 @@ func (l *loader) checkAll(c *Config) {
 	l.checkIdentity(c)
 	l.checkProxies(c.Identity.TrustedProxies)
 	l.checkKeys(c.Identity.APIKeys)
+	l.checkAudit(&c.Audit)
 }
 
 func (l *loader) checkListeners(c *Config) {

@@ -93,13 +93,6 @@ func (d *Deny) keys() []key {
 	}
 }
 
-func (a *Audit) keys() []key {
-	return []key{
-		{name: "path", into: scalar(outputPath(&a.Path))},
-		{name: "input", into: scalar(oneOf(&a.Input, AuditInputNone, AuditInputMasked))},
-	}
-}
-
 func (l *Limits) keys() []key {
 	return []key{
 		{name: "maxMessageBytes", into: scalar(messageBytes(&l.MaxMessageBytes))},

@@ -104,6 +104,7 @@ func (e *exchange) stream(ctx context.Context, head *mcp.Answer, events mcp.Even
 		}
 		if ev.Data == "" {
 			if e.event(head, mcp.Event{Retry: ev.Retry}) != nil {
+				e.left()
 				return
 			}
 			continue
@@ -116,7 +117,11 @@ func (e *exchange) stream(ctx context.Context, head *mcp.Answer, events mcp.Even
 
 // ended answers a request whose stream ended without the response.
 func (e *exchange) ended(ctx context.Context, err error) {
-	if !e.msg.IsRequest() || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		e.left()
+		return
+	}
+	if !e.msg.IsRequest() {
 		return
 	}
 	status, cause := http.StatusBadGateway, "the stream ended"
@@ -157,8 +162,23 @@ func (e *exchange) carry(ctx context.Context, head *mcp.Answer, ev mcp.Event) (d
 	} else {
 		m, refused = e.judgeNotification(m)
 	}
-	return refused == nil && e.event(head, mcp.Event{Data: m.Text}) != nil
+	if refused != nil || e.event(head, mcp.Event{Data: m.Text}) == nil {
+		return false
+	}
+	e.left()
+	return true
 }
+
+// left records that the client did not wait for the response to its request. To
+// leave is how it ends a subscription.
+func (e *exchange) left() {
+	if e.msg.IsRequest() && e.msg.Method != "subscriptions/listen" {
+		e.reject(policy.Response, errLeft(), "")
+	}
+}
+
+// errLeft is what records say of a client that did not wait for its answer.
+func errLeft() *mcp.Error { return mcp.Refuse(499, "the client left", "") }
 
 // finish ends the stream with the response.
 func (e *exchange) finish(head *mcp.Answer, m *mcp.Message) bool {

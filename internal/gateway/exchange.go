@@ -169,19 +169,15 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 		h.Set(mcp.HeaderSession, e.session)
 	}
 	answer, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: e.x.Verb, Header: h, Text: e.msg.Text})
-	if bad == nil {
+	switch {
+	case bad == nil:
 		return answer, nil
+	case ctx.Err() != nil:
+		return nil, e.reject(policy.Response, errLeft(), "")
 	}
-	if ctx.Err() != nil {
-		bad = mcp.Refuse(statusLeft, "the client left", "")
-	} else {
-		e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
-	}
+	e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
 	return nil, e.reject(policy.Response, bad, "")
 }
-
-// statusLeft stands in records for a client that did not wait for its answer.
-const statusLeft = 499
 
 var forwarded = map[string]bool{
 	"Accept": true, "Accept-Language": true, "User-Agent": true,

@@ -5,8 +5,10 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
@@ -88,6 +90,7 @@ type Reply interface {
 // Serve carries one message of a client, and all that the server answers.
 func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
 	e := &exchange{g: g, x: x, reply: reply}
+	defer e.recovered()
 	refused := e.accept()
 	if refused != nil {
 		e.refuse(refused)
@@ -100,6 +103,17 @@ func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
 	}
 	defer answer.Close()
 	e.relay(ctx, answer)
+}
+
+// recovered refuses a message that made the gateway panic, so that a decision is
+// never absent. The panic's own text may quote the message.
+func (e *exchange) recovered() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	e.g.Log.Error("panic", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	e.refuse(e.reject(policy.Request, mcp.Refuse(http.StatusInternalServerError, "internal error", "a panic"), e.x.Text))
 }
 
 // accept receives the message and judges it.

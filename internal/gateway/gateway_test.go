@@ -171,6 +171,7 @@ type client struct {
 	text    string
 	events  []string
 	alive   int
+	leaves  bool // after the first event
 }
 
 func (c *client) Answer(a *mcp.Answer) error {
@@ -184,6 +185,9 @@ func (c *client) Event(a *mcp.Answer, ev mcp.Event) error {
 		c.alive++
 	} else {
 		c.events = append(c.events, ev.Data)
+	}
+	if c.leaves && len(c.events)+c.alive > 1 {
+		return errors.New("broken pipe")
 	}
 	return nil
 }

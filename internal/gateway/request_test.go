@@ -315,3 +315,48 @@ func TestClientThatLeft(t *testing.T) {
 		t.Errorf("record %v, log %s", r, b.log)
 	}
 }
+
+func TestClientThatLeavesAStream(t *testing.T) {
+	note := mcp.Event{Data: `{"jsonrpc":"2.0","method":"notifications/progress","params":{}}`}
+	for name, tc := range map[string]struct {
+		text    string
+		events  []mcp.Event
+		records int // of its leaving
+	}{
+		"between messages":        {toolCall("t", "{}"), []mcp.Event{note, note, note}, 1},
+		"between signs of life":   {toolCall("t", "{}"), []mcp.Event{note, {}, note}, 1},
+		"to end its subscription": {strings.Replace(list("subscriptions/listen"), `"params":{`, `"params":{"notifications":{},`, 1), []mcp.Event{note, note, note}, 0},
+	} {
+		b := newBench(t, allowAll)
+		b.server.answer = func(*mcp.Outgoing) *mcp.Answer { return stream(tc.events...) }
+		c := &client{leaves: true}
+		m, _ := mcp.ParseClient(tc.text)
+		h := http.Header{mcp.HeaderVersion: {m.Version()}, mcp.HeaderMethod: {m.Method}, mcp.HeaderName: {m.Target()}}
+		b.Serve(t.Context(), &Exchange{Server: "s", Caller: alice, Verb: http.MethodPost, Header: h, Text: tc.text}, c)
+		left := 0
+		for _, r := range b.records() {
+			if r["message"] == "the client left" && r["status"] == 499.0 {
+				left++
+			}
+		}
+		if left != tc.records || len(c.events)+c.alive != 2 {
+			t.Errorf("%s: %d records of it, %q", name, left, c.events)
+		}
+	}
+}
+
+// Whatever panics is refused and recorded, and its text goes nowhere.
+func TestPanic(t *testing.T) {
+	b := newBench(t, allowAll)
+	b.server.answer = func(*mcp.Outgoing) *mcp.Answer { panic("a secret") }
+	c := b.post(toolCall("t", "{}"))
+	if c.status != http.StatusInternalServerError || !strings.Contains(c.text, `"id":7,"error":{"code":500`) {
+		t.Errorf("client got %d %s", c.status, c.text)
+	}
+	if r := b.last(); r["outcome"] != "reject" || r["status"] != 500.0 {
+		t.Errorf("record %v", r)
+	}
+	if told := b.log.String(); !strings.Contains(told, `"msg":"panic"`) || strings.Contains(told+b.audit.String()+c.text, "a secret") {
+		t.Errorf("log %s", told)
+	}
+}

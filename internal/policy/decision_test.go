@@ -188,11 +188,11 @@ func TestErrorsQuoteNothing(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	w := newWorkers()
 	defer w.close()
-	_, err := within(w, patience, func(topdown.Cancel) (int, error) { panic("canary") })
+	_, err := within(w, 0, patience, func(topdown.Cancel) (int, error) { panic("canary") })
 	if err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v", err)
 	}
-	if n, err := within(w, patience, func(topdown.Cancel) (int, error) { return 7, nil }); n != 7 || err != nil {
+	if n, err := within(w, 0, patience, func(topdown.Cancel) (int, error) { return 7, nil }); n != 7 || err != nil {
 		t.Errorf("after a panic: %d, %v", n, err)
 	}
 }
@@ -210,7 +210,7 @@ func TestTimeout(t *testing.T) {
 // await waits until every evaluation past its deadline has ended.
 func await(w *workers) {
 	for w.stuck.Load() > 0 {
-		_, _ = within(w, patience, func(topdown.Cancel) (int, error) { return 0, nil })
+		_, _ = within(w, 0, patience, func(topdown.Cancel) (int, error) { return 0, nil })
 	}
 }
 
@@ -220,16 +220,38 @@ func TestStuck(t *testing.T) {
 	defer w.close()
 	release := make(chan struct{})
 	for i := range maxStuck {
-		_, err := within(w, 1, func(topdown.Cancel) (int, error) { <-release; return 0, nil })
+		_, err := within(w, 0, 1, func(topdown.Cancel) (int, error) { <-release; return 0, nil })
 		if !errors.Is(err, ErrTimeout) || w.stuck.Load() != int64(i+1) {
 			t.Fatalf("%v, %d stuck", err, w.stuck.Load())
 		}
 	}
-	if _, err := within(w, patience, func(topdown.Cancel) (int, error) { return 0, nil }); !errors.Is(err, errStuck) {
+	if _, err := within(w, 0, patience, func(topdown.Cancel) (int, error) { return 0, nil }); !errors.Is(err, errStuck) {
 		t.Errorf("one more than may be stuck: %v", err)
 	}
 	close(release)
 	await(w)
+}
+
+// What is stuck on large inputs holds memory, so that fewer of these may be.
+func TestStuckOnLargeInputs(t *testing.T) {
+	w := newWorkers()
+	defer w.close()
+	release := make(chan struct{})
+	for range 2 {
+		if _, err := within(w, maxStuckBytes/2, 1, func(topdown.Cancel) (int, error) { <-release; return 0, nil }); !errors.Is(err, ErrTimeout) {
+			t.Fatal(err)
+		}
+	}
+	for size, want := range map[int]error{largeInput: errStuck, largeInput - 1: nil, 0: nil} {
+		if _, err := within(w, size, patience, func(topdown.Cancel) (int, error) { return 0, nil }); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	close(release)
+	await(w)
+	if _, err := within(w, largeInput, patience, func(topdown.Cancel) (int, error) { return 0, nil }); err != nil {
+		t.Errorf("later: %v", err)
+	}
 }
 
 func TestStuckBuiltin(t *testing.T) {
@@ -272,7 +294,10 @@ decision := {"allow": true, "reason": sprintf("%v %v %v", [count(pairs), input.u
 func TestForbiddenBuiltins(t *testing.T) {
 	for _, c := range []string{
 		`http.send({"method": "get", "url": "http://127.0.0.1"})`, `opa.runtime()`, `net.lookup_ip_addr("localhost")`,
-		`bits.lsh(1, 2)`, `rego.parse_module("a", "b")`, `trace("x")`,
+		`bits.lsh(1, 2)`, `rego.parse_module("a", "b")`, `trace("x")`, `strings.render_template("{{.a}}", {"a": 1})`,
+		`json.match_schema({}, {"$ref": "file:///etc/hostname"})`, `json.verify_schema({})`,
+		`graphql.is_valid("", "")`, `graphql.parse("", "")`, `graphql.parse_and_verify("", "")`,
+		`graphql.parse_query("{a}")`, `graphql.parse_schema("")`, `graphql.schema_is_valid("")`,
 	} {
 		if _, err := tryLoad(t, map[string]string{"p.rego": "package mcp\ndecision := {\"allow\": true} if x := " + c}); err == nil {
 			t.Errorf("%s is loaded", c)

@@ -31,7 +31,7 @@ func (s *Snapshot) looks(input *ast.Term, at func(*reads) bool, until time.Time)
 // watch evaluates as looks says, for at most a time, as of a moment.
 func (s *Snapshot) watch(input *ast.Term, at glance, most time.Duration, moment time.Time) (topdown.QueryResultSet, bool, error) {
 	w := &lookout{at: at, known: s.exprs}
-	found, err := within(s.workers, most, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
+	found, err := within(s.workers, 0, most, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
 		w.cancel = cancel
 		found, err := s.newQuery(s.query, input, cancel).WithTime(moment).
 			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())
@@ -93,6 +93,7 @@ func exprsOf(c *ast.Compiler) map[*ast.Expr]*reads {
 	return exprs
 }
 
-func readsArguments(r *reads) bool { return r.args }
+// readsArguments counts what varies in: at another time it may lead to them.
+func readsArguments(r *reads) bool { return r.args || r.varies }
 
 func readsMessage(r *reads) bool { return r.message() }

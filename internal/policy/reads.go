@@ -11,6 +11,7 @@ type reads struct {
 	members map[string]bool
 	args    bool      // the arguments or params of a request
 	varies  bool      // a built-in whose answer changes: the time, a random number
+	hidden  bool      // one of those that OPA does not know for such
 	chance  string    // a built-in whose answer is not the same even at the same time
 	refs    []ast.Ref // into the input, without its name; an empty one is all of it
 }
@@ -20,7 +21,7 @@ func (r *reads) member(name string) bool { return r.all || r.members[name] }
 // message reports whether anything is read that may differ between messages of
 // the same facts.
 func (r *reads) message() bool {
-	if r.all || r.args {
+	if r.all || r.args || r.varies {
 		return true
 	}
 	for name := range r.members {
@@ -79,6 +80,7 @@ func (r *reads) walk(x any) {
 func (r *reads) ref(ref ast.Ref) {
 	if b, ok := ast.BuiltinMap[ref.String()]; ok && (b.Nondeterministic || readsClock[b.Name]) {
 		r.varies = true
+		r.hidden = r.hidden || readsClock[b.Name]
 		if b.Name != ast.NowNanos.Name {
 			r.chance = b.Name
 		}

@@ -14,6 +14,13 @@ import (
 // further ones are refused at once.
 const maxStuck = 64
 
+// maxStuckBytes is how much those may hold in inputs before one more that is
+// large is refused at once: a built-in makes many times its argument of it.
+const (
+	maxStuckBytes = 12 << 20
+	largeInput    = 256 << 10
+)
+
 var errStuck = errors.New("too many evaluations run past their deadline")
 
 // workers run evaluations on goroutines of their own, so that the caller has
@@ -24,6 +31,7 @@ type workers struct {
 	done  chan struct{}
 	idle  atomic.Int64
 	stuck atomic.Int64
+	held  atomic.Int64 // bytes of input of the stuck
 }
 
 // maxIdle is how many workers wait for the next evaluation.
@@ -35,14 +43,15 @@ func newWorkers() *workers {
 
 func (w *workers) close() { close(w.done) }
 
-// within runs f, and returns ErrTimeout when f has not returned in time.
-func within[T any](w *workers, timeout time.Duration, f func(topdown.Cancel) (T, error)) (T, error) {
+// within runs f about an input of so many bytes, and returns ErrTimeout when f
+// has not returned in time.
+func within[T any](w *workers, size int, timeout time.Duration, f func(topdown.Cancel) (T, error)) (T, error) {
 	type outcome struct {
 		value T
 		err   error
 	}
 	var none T
-	if w.stuck.Load() >= maxStuck {
+	if w.stuck.Load() >= maxStuck || size >= largeInput && w.held.Load()+int64(size) > maxStuckBytes {
 		return none, errStuck
 	}
 	cancel, result := topdown.NewCancel(), make(chan outcome, 1)
@@ -63,8 +72,10 @@ func within[T any](w *workers, timeout time.Duration, f func(topdown.Cancel) (T,
 	case <-deadline.C:
 		cancel.Cancel()
 		w.stuck.Add(1)
+		w.held.Add(int64(size))
 		go func() {
 			<-result
+			w.held.Add(-int64(size))
 			w.stuck.Add(-1)
 		}()
 		return none, ErrTimeout

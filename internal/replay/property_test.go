@@ -207,7 +207,7 @@ func TestReplayIsLive(t *testing.T) {
 				for range 40 {
 					g.Serve(context.Background(), exchange(r), nobody{})
 				}
-				report, _, err := (&Replay{New: e.Pin()}).Run(context.Background(), strings.NewReader(log.String()))
+				report, _, err := (&Replay{New: e.Pin()}).Run(context.Background(), Input{"log", strings.NewReader(log.String())})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,11 +4,7 @@
 package replay
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -17,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
 
@@ -28,11 +25,16 @@ type Replay struct {
 	Done    *atomic.Int64                // lines judged so far; may be nil
 }
 
+// An Input is a file of records, by the name that errors call it.
+type Input struct {
+	Name string
+	io.Reader
+}
+
 // Lines are handed to workers in batches. Only so many are read ahead.
 const (
 	batchLines = 256
 	batchBytes = 1 << 20
-	maxLine    = 256 << 20 // bytes
 )
 
 type batch struct {
@@ -42,7 +44,7 @@ type batch struct {
 
 // Run judges all records of the inputs, one after the other. The memory that it
 // takes does not grow with their number.
-func (r *Replay) Run(ctx context.Context, inputs ...io.Reader) (*Report, []Case, error) {
+func (r *Replay) Run(ctx context.Context, inputs ...Input) (*Report, []Case, error) {
 	workers := runtime.GOMAXPROCS(0)
 	batches := make(chan batch, workers)
 	parts := make([]part, workers)
@@ -77,51 +79,34 @@ func (r *Replay) Run(ctx context.Context, inputs ...io.Reader) (*Report, []Case,
 }
 
 // read cuts the inputs into batches of lines.
-func read(ctx context.Context, inputs []io.Reader, batches chan<- batch) error {
-	n := 0
+func read(ctx context.Context, inputs []Input, batches chan<- batch) error {
+	next, size := batch{}, 0
+	send := func() error {
+		select {
+		case batches <- next:
+			next, size = batch{first: next.first + len(next.lines)}, 0
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for _, input := range inputs {
-		plain, err := unzipped(input)
-		if err != nil {
-			return err
-		}
-		lines := bufio.NewScanner(plain)
-		lines.Buffer(make([]byte, 64<<10), maxLine)
-		for more := true; more; {
-			b, size := batch{first: n}, 0
-			for len(b.lines) < batchLines && size < batchBytes {
-				if more = lines.Scan(); !more {
-					break
-				}
-				if text := lines.Text(); text != "" {
-					b.lines = append(b.lines, text)
-					size += len(text)
+		for line, err := range audit.Lines(input.Name, input) {
+			if err != nil {
+				return fmt.Errorf("read records: %w", err)
+			}
+			if len(line.Text) == 0 {
+				continue
+			}
+			next.lines = append(next.lines, string(line.Text))
+			if size += len(line.Text); len(next.lines) == batchLines || size >= batchBytes {
+				if err := send(); err != nil {
+					return err
 				}
 			}
-			n += len(b.lines)
-			select {
-			case batches <- b:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return fmt.Errorf("read records: %w", err)
 		}
 	}
-	return nil
-}
-
-// unzipped is the input as it was before gzip, if it went through that.
-func unzipped(input io.Reader) (io.Reader, error) {
-	r := bufio.NewReaderSize(input, 64<<10)
-	head, err := r.Peek(2)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read records: %w", err)
-	}
-	if !bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		return r, nil
-	}
-	return gzip.NewReader(r)
+	return send()
 }
 
 // A part is what one worker found.

@@ -1,220 +1,214 @@
 // Package faults breaks what the gateway depends on and looks at what becomes
-// of the messages, and whether the process lives.
+// of the messages, and whether the process lives. It runs the real binary in
+// front of a real MCP server, whose tool counts its calls.
 package faults
 
 import (
-	"bufio"
-	"errors"
-	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
+	"encoding/json"
 	"os"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Run(m)) }
 
-const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
-
-// A server counts what reaches it. It answers each request with a result, or
-// with a stream that goes on until the test closes finish.
-type server struct {
-	url    string
-	got    atomic.Int64
-	finish chan struct{} // nil: a result at once
+// A fault is one thing that breaks, and what becomes in enforce mode of the call that meets it.
+type fault struct {
+	name   string
+	breaks func(*testing.T, *stage)
+	class  class
+	want   want
 }
 
-func newServer(t *testing.T, finish chan struct{}) *server {
-	t.Helper()
-	s := &server{finish: finish}
-	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.got.Add(1)
-		if s.finish == nil {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
-			return
+// A class says in which modes a fault is tried, and what is to come of it in those beside enforce.
+type class map[mode]func(want) want
+
+var (
+	aRule   = class{enforce: same, open: passes, permissive: passes}               // open is onError: allow
+	aBundle = class{enforce: same, open: passes, permissive: passes, reload: last} // open is onMissing: allow
+	aSource = class{enforce: same}                                                 // of bundles
+	aServer = class{enforce: same, permissive: same}
+	aClient = class{enforce: same, permissive: same}
+	aRecord = class{enforce: same, permissive: unrecorded}
+	thisOne = class{enforce: same, permissive: same} // the process itself
+)
+
+func same(w want) want     { return w }
+func last(want) want       { return inForce }
+func unrecorded(want) want { return want{status: 200, executed: 1} }
+
+// passes is what becomes of what the policy failed to judge, where that may pass.
+func passes(w want) want {
+	w.status, w.executed = 200, 1
+	return w
+}
+
+// A want is what is to come of a call: what the client gets, the one record that tells why, and whether
+// the tool was executed.
+type want struct {
+	status   int    // 0: the client did not wait for it
+	phase    string // of the record; empty: there is none
+	outcome  string
+	says     string // the reason, or a part of the message
+	executed int64
+	streamed bool // the error is the last event of a stream of status 200
+}
+
+var (
+	policyError   = want{status: 403, phase: "request", outcome: "error", says: "policy_error"}
+	resultError   = want{status: 403, phase: "response", outcome: "error", says: "policy_error", executed: 1} // nothing of the result reaches the client
+	timedOut      = want{status: 403, phase: "request", outcome: "error", says: "the policy timed out"}
+	policyMissing = want{status: 403, phase: "request", outcome: "error", says: "policy_missing"}
+	inForce       = want{status: 200, phase: "request", outcome: "allow", executed: 1} // judged by the last good bundle
+	notRecorded   = want{status: 503}
+)
+
+// served is a call that was judged and executed, and whose answer is told instead.
+func served(status int, says string) want {
+	return want{status: status, phase: "response", outcome: "reject", says: says, executed: 1}
+}
+
+// failed is a call that was judged, and that the server did not execute.
+func failed(status int, says string) want {
+	return want{status: status, phase: "response", outcome: "reject", says: says}
+}
+
+// refused is a message that is not one, and that nobody judged.
+func refused(status int, says string) want {
+	return want{status: status, phase: "request", outcome: "reject", says: says}
+}
+
+func TestFaults(t *testing.T) {
+	for _, f := range faults {
+		for m, other := range f.class {
+			t.Run(f.name+"/"+string(m), func(t *testing.T) {
+				t.Parallel()
+				f.run(t, m, other(f.want))
+			})
 		}
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, ": begun\n\n")
-		_ = http.NewResponseController(w).Flush()
-		select {
-		case <-s.finish:
-			_, _ = io.WriteString(w, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"ended\":\"well\"}}\n\n")
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(func() {
-		h.CloseClientConnections()
-		h.Close()
-	})
-	s.url = h.URL
-	return s
-}
-
-func start(t *testing.T, s *server, change func(map[string]any)) *harness.Gateway {
-	t.Helper()
-	return harness.StartGateway(t, harness.Options{Upstream: s.url, Policy: "testdata/allow", Change: change})
-}
-
-// post sends a ping and returns the status and the body.
-func post(t *testing.T, url string) (int, string) {
-	t.Helper()
-	resp := send(t, url)
-	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		t.Fatal(err)
 	}
-	return resp.StatusCode, string(body)
 }
 
-func send(t *testing.T, url string) *http.Response {
-	t.Helper()
-	resp, err := http.Post(url, "application/json", strings.NewReader(ping))
-	if err != nil {
-		t.Fatal(err)
+func (f fault) run(t *testing.T, m mode, w want) {
+	s := newStage(t, m)
+	if m != reload {
+		f.breaks(t, s)
 	}
-	return resp
+	s.start(t)
+	if m == reload {
+		f.breaks(t, s)
+		s.reload(t)
+	}
+	if s.strike != nil {
+		s.strike(t)
+	}
+	s.check(t, w, s.ask(t))
+	s.heal(t)
+	s.checkAlive(t, w.executed)
+	if s.bound > 0 && s.gw.PeakMemory(t) > s.bound {
+		t.Errorf("memory rose to %d MiB, over %d MiB", s.gw.PeakMemory(t)>>20, s.bound>>20)
+	}
 }
 
-func TestAuditDiskFull(t *testing.T) {
-	for mode, want := range map[string]int{"enforce": http.StatusServiceUnavailable, "permissive": http.StatusOK} {
-		s := newServer(t, nil)
-		gw := start(t, s, func(c map[string]any) {
-			c["audit"] = map[string]any{"path": "/dev/full"}
-			c["policy"].(map[string]any)["mode"] = mode
-		})
-		for range 3 { // the process lives
-			if status, body := post(t, gw.URL); status != want {
-				t.Errorf("%s: %d %s", mode, status, body)
+// checkAlive makes a good call, which is served unless no record of it can be written.
+func (s *stage) checkAlive(t *testing.T, before int64) {
+	t.Helper()
+	status, text, executed := 200, `"worked"`, before+1
+	if s.lost && s.mode != permissive {
+		status, text, executed = 503, `"not recorded"`, before
+	}
+	if got := s.call(t); got.status != status || !strings.Contains(got.text, text) {
+		t.Errorf("the next good call: %d %s", got.status, got.text)
+	}
+	if n := s.server.calls.Load(); n != executed {
+		t.Errorf("%d calls were executed, want %d", n, executed)
+	}
+}
+
+// check compares what came of a call.
+func (s *stage) check(t *testing.T, w want, got answer) {
+	t.Helper()
+	if got.status != w.status && (!w.streamed || got.status != 200) {
+		t.Errorf("status %d, want %d: %s", got.status, w.status, got.text)
+	}
+	if n := s.server.calls.Load(); n != w.executed {
+		t.Errorf("executed %d calls, want %d", n, w.executed)
+	}
+	told := s.told(t, w)
+	if w.status == 0 || w.status == 200 && w.outcome != "reject" {
+		return
+	}
+	var body struct {
+		JSONRPC string
+		ID      json.RawMessage
+		Error   struct {
+			Code int
+			Data struct {
+				ID string `json:"decision_id"`
 			}
 		}
-		if mode == "enforce" && s.got.Load() != 0 {
-			t.Errorf("%d messages were sent without a record", s.got.Load())
-		}
+	}
+	if err := json.Unmarshal([]byte(got.text), &body); err != nil || body.JSONRPC != "2.0" || body.Error.Code == 0 {
+		t.Errorf("the body is no JSON-RPC error: %q", got.text)
+	}
+	if !strings.Contains(got.sent, `"id":`+string(body.ID)+`,`) && w.phase != "request" {
+		t.Errorf("the error is of id %s: %s", body.ID, got.text)
+	}
+	if w.phase != "" && body.Error.Data.ID != told.ID {
+		t.Errorf("the error names the record %q, not %q", body.Error.Data.ID, told.ID)
 	}
 }
 
-func TestAuditPipeClosed(t *testing.T) {
-	s := newServer(t, nil)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	gw := harness.StartGateway(t, harness.Options{
-		Upstream: s.url, Policy: "testdata/allow", Stdout: w,
-		Change: func(c map[string]any) { c["audit"] = map[string]any{"path": "-"} },
+// A record is what a decision record tells.
+type record struct {
+	ID      string `json:"decision_id"`
+	Phase   string
+	Outcome string
+	Reason  string
+	Message string
+	Status  int
+}
+
+// told waits for the record that tells of a call, and makes sure that it is the only one to do so, and
+// that what was executed has one of its judgement.
+func (s *stage) told(t *testing.T, w want) (told record) {
+	t.Helper()
+	var all, found []record
+	s.gw.Await(t, "the record", func() bool {
+		all, found = s.records(t), nil
+		for _, r := range all {
+			if r.Phase == w.phase && r.Outcome == w.outcome && strings.Contains(r.Reason+" "+r.Message, w.says) {
+				found = append(found, r)
+			}
+		}
+		return w.phase == "" || len(found) > 0
 	})
-	_ = w.Close() // the gateway has its own
-	if status, _ := post(t, gw.URL); status != http.StatusOK {
-		t.Errorf("before: %d", status)
-	}
-	_ = r.Close()
-	before := s.got.Load()
-	for range 3 {
-		if status, body := post(t, gw.URL); status != http.StatusServiceUnavailable {
-			t.Errorf("after: %d %s", status, body)
+	judged, others := int64(0), -len(found)
+	for _, r := range all {
+		if r.Phase == "request" && r.Outcome != "reject" && r.Status == 200 {
+			judged++
+		}
+		// Where it passes, the same fault is met again by the result.
+		if r.Outcome != "allow" && (r.Phase == w.phase || s.mode == enforce || s.mode == reload) {
+			others++
 		}
 	}
-	if s.got.Load() != before {
-		t.Error("a message was sent without a record")
+	if w.outcome == "allow" {
+		others += len(found)
 	}
-}
-
-func TestStopDrains(t *testing.T) {
-	s := newServer(t, make(chan struct{}))
-	gw := start(t, s, nil)
-	resp := send(t, gw.URL)
-	defer func() { _ = resp.Body.Close() }()
-	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || line != ": \n" {
-		t.Fatalf("the stream began with %q, %v", line, err)
+	if w.phase == "" {
+		return told
 	}
-	if err := gw.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	if len(found) != 1 || others != 0 {
+		t.Errorf("%d records tell of it, and %d others: %+v", len(found), others, all)
 	}
-	gw.Await(t, "the listener to close", func() bool {
-		c, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimSuffix(gw.URL, "/mcp"), "http://"))
-		if err == nil {
-			_ = c.Close()
-		}
-		return err != nil
-	})
-	close(s.finish)
-	rest, err := io.ReadAll(resp.Body)
-	if err != nil || !strings.Contains(string(rest), `"ended":"well"`) {
-		t.Errorf("the stream ended with %q, %v", rest, err)
+	if judged < w.executed {
+		t.Errorf("%d calls were executed, %d judged: %+v", w.executed, judged, all)
 	}
-	<-gw.Done()
-	if err := gw.Err(); !strings.Contains(err.Error(), "exit status 0") {
-		t.Error(err)
+	if w.status >= 400 && found[0].Status != w.status {
+		t.Errorf("the record says %d, the client got %d", found[0].Status, w.status)
 	}
-}
-
-func TestStopCutsOffWhatDoesNotEnd(t *testing.T) {
-	t.Parallel() // it takes the whole time for draining
-	s := newServer(t, make(chan struct{}))
-	gw := start(t, s, nil)
-	resp := send(t, gw.URL)
-	defer func() { _ = resp.Body.Close() }()
-	if err := gw.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, resp.Body) // until it is cut off
-	select {
-	case <-gw.Done():
-	case <-time.After(time.Minute):
-		t.Error("the gateway does not stop")
-	}
-}
-
-func TestServerThatBreaksOff(t *testing.T) {
-	for name, answer := range map[string]string{
-		"nothing":      "",
-		"garbage":      "\x00\x01\x02 no HTTP\r\n\r\n",
-		"half a head":  "HTTP/1.1 200 OK\r\nContent-Ty",
-		"half a body":  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"jsonrpc\":\"2.0\"",
-		"half a chunk": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n50\r\ndata: {\"jsonrpc\"",
-	} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = l.Close() })
-		go serveRaw(l, answer)
-		gw := start(t, &server{url: "http://" + l.Addr().String()}, nil)
-		if status, body := post(t, gw.URL); status != http.StatusBadGateway || !strings.Contains(body, `"id":1,"error":{"code":502`) {
-			t.Errorf("%s: %d %s", name, status, body)
-		}
-		records, err := os.ReadFile(gw.Audit)
-		if err != nil || !strings.Contains(string(records), `"outcome":"reject"`) {
-			t.Errorf("%s: %v, records %s", name, err, records)
-		}
-	}
-}
-
-// serveRaw answers each connection's first request with some bytes, and
-// resets it.
-func serveRaw(l net.Listener, answer string) {
-	for {
-		c, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			continue
-		}
-		r := bufio.NewReader(c)
-		if req, err := http.ReadRequest(r); err == nil {
-			_, _ = io.Copy(io.Discard, req.Body)
-			_, _ = io.WriteString(c, answer)
-		}
-		_ = c.Close()
-	}
+	return found[0]
 }

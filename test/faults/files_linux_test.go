@@ -2,24 +2,23 @@ package faults
 
 import (
 	"net"
-	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// The file descriptors are used up for a while by clients that say nothing.
 func TestFileDescriptorsUsedUp(t *testing.T) {
-	s := newServer(t, nil)
-	gw := start(t, s, nil)
-	if err := unix.Prlimit(gw.Pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 48, Max: 48}, nil); err != nil {
+	t.Parallel()
+	s := newStage(t, enforce)
+	s.start(t)
+	if err := unix.Prlimit(s.gw.Pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 48, Max: 48}, nil); err != nil {
 		t.Fatal(err)
 	}
-	at := strings.TrimPrefix(strings.TrimSuffix(gw.URL, "/mcp"), "http://")
 	var idle []net.Conn
 	for range 100 {
-		c, err := net.DialTimeout("tcp", at, time.Second)
+		c, err := net.DialTimeout("tcp", s.address(), time.Second)
 		if err != nil {
 			break
 		}
@@ -28,13 +27,6 @@ func TestFileDescriptorsUsedUp(t *testing.T) {
 	for _, c := range idle {
 		_ = c.Close()
 	}
-	gw.Await(t, "the gateway to answer again", func() bool {
-		c := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-		resp, err := c.Post(gw.URL, "application/json", strings.NewReader(ping))
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	s.checkAlive(t, 0)
+	s.told(t, inForce)
 }

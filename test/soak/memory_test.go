@@ -3,7 +3,6 @@ package soak
 import (
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -61,25 +60,9 @@ func TestMemoryUnderHostileLoad(t *testing.T) {
 			})
 		}
 		group.Wait()
-		t.Logf("%s: peak %d MiB", name, peak(t, gw.Pid())>>20)
+		t.Logf("%s: peak %d MiB", name, gw.PeakMemory(t)>>20)
 	}
-	if got, bound := peak(t, gw.Pid()), int64(64<<20+4*limit*workers); got > bound {
+	if got, bound := gw.PeakMemory(t), int64(64<<20+4*limit*workers); got > bound {
 		t.Errorf("resident memory rose to %d MiB, over %d MiB", got>>20, bound>>20)
 	}
-}
-
-// peak is the largest resident memory that a process ever had, in bytes.
-func peak(t *testing.T, pid int) int64 {
-	t.Helper()
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, value, _ := strings.Cut(string(text), "VmHWM:")
-	value, _, _ = strings.Cut(value, " kB")
-	kib, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10
 }

@@ -24,8 +24,9 @@ type Options struct {
 	Policy   string // the folder of the policy bundle
 	// Change, where set, may edit the configuration before it is written: enforce mode, an anonymous
 	// caller, and a time limit that a busy machine can keep.
-	Change func(config map[string]any)
-	Stdout *os.File // where its standard output goes; nil: with the log
+	Change  func(config map[string]any)
+	Stdout  *os.File // where its standard output goes; nil: with the log
+	Unready bool     // it cannot get ready as it is: do not wait for that
 }
 
 // StartGateway builds gatehouse, starts it in front of one server on free ports, and returns once it is
@@ -59,7 +60,9 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 	}
 	gw.Process = Start(t, cmd)
 	gw.Await(t, "the log line with the addresses", gw.listening)
-	gw.Await(t, "/readyz", func() bool { return answers(gw.Admin+"/readyz", http.StatusOK) })
+	if !o.Unready {
+		gw.Await(t, "/readyz", func() bool { return answers(gw.Admin+"/readyz", http.StatusOK) })
+	}
 	return gw
 }
 

@@ -3,9 +3,12 @@ package harness
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -139,3 +142,19 @@ func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal
 
 // Pid is the child's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// PeakMemory is the largest resident memory that the child ever had, in bytes.
+func (p *Process) PeakMemory(t testing.TB) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(p.Pid()) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, value, _ := strings.Cut(string(text), "VmHWM:")
+	value, _, _ = strings.Cut(value, " kB")
+	kib, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
