@@ -130,6 +130,14 @@ type Policy struct {
 	AllowOnMissing bool
 	// AllowOnError allows what the policy failed to judge: an error, a timeout, an answer that is none.
 	AllowOnError bool
+	// Candidate is judged beside the policy in force, and decides nothing.
+	Candidate Candidate
+}
+
+// A Candidate is a bundle on trial. Poll, Decision and Timeout are those of the policy in force.
+type Candidate struct {
+	Bundle string // as Policy.Bundle; empty: none
+	SHA256 string // as Policy.SHA256
 }
 
 // Credentials are what a service of the gateway's own wants to see. At most one kind is set.

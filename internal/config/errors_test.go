@@ -98,7 +98,7 @@ var fileErrors = []struct{ name, file, want string }{
 
 	{
 		"unknown key", "policy:\n  bundle: b\n  modee: off\n",
-		`g.yaml:3: policy.modee: unknown key (allowed: mode, bundle, pollSeconds, longPollSeconds, sha256, ca, credentials, verify, persist, monotonic, revoked, decision, timeoutMs, onMissing, onError)`,
+		`g.yaml:3: policy.modee: unknown key (allowed: mode, bundle, pollSeconds, longPollSeconds, sha256, ca, credentials, verify, persist, monotonic, revoked, decision, timeoutMs, onMissing, onError, candidate)`,
 	},
 	{
 		"unknown top key", `polic: {}`,

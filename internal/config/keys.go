@@ -82,6 +82,14 @@ func (p *Policy) keys() []key {
 		{name: "timeoutMs", into: scalar(milliseconds(&p.Timeout))},
 		{name: "onMissing", into: scalar(allowOrDeny(&p.AllowOnMissing))},
 		{name: "onError", into: scalar(allowOrDeny(&p.AllowOnError))},
+		{name: "candidate", into: object(p.Candidate.keys)},
+	}
+}
+
+func (c *Candidate) keys() []key {
+	return []key{
+		{name: "bundle", into: scalar(bundle(&c.Bundle))},
+		{name: "sha256", into: scalar(pin(&c.SHA256))},
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 )
 
 // Readiness is the body of /readyz.
@@ -25,11 +27,12 @@ type PolicyReadiness struct {
 	Error    string `json:"error,omitempty"`     // why the newest bundle was refused, and what else is wrong
 }
 
-// Admin serves /healthz, /readyz and /metrics.
+// Admin serves /healthz, /readyz, /metrics and /v1/candidate.
 type Admin struct {
-	Origins *Origins
-	Metrics prometheus.Gatherer
-	Ready   func() Readiness
+	Origins   *Origins
+	Metrics   prometheus.Gatherer
+	Ready     func() Readiness
+	Candidate func() *gateway.CandidateReport // nil: there is none
 }
 
 // Handler returns the handler of the admin listener. Its paths are taken as they
@@ -53,6 +56,8 @@ func (a *Admin) Handler() http.Handler {
 			a.readyz(w, r)
 		case "/metrics":
 			metrics.ServeHTTP(w, r)
+		case "/v1/candidate":
+			a.candidate(w)
 		default:
 			http.Error(w, "not found", http.StatusNotFound)
 		}
@@ -66,4 +71,14 @@ func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(ready) // a client that has left needs no answer
+}
+
+func (a *Admin) candidate(w http.ResponseWriter) {
+	if a.Candidate == nil {
+		http.Error(w, "no candidate is configured", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(a.Candidate()) // a client that has left needs no answer
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Monotonic   bool          // a revision older than the newest ever in force is refused
 	Revoked     string        // file or URL of revisions that must not be in force; empty: none
 	ReadOnly    bool          // a trial: Persist is read and not written, and no bundle is taken from it
+	Trial       bool          // it is not in force, so what is wrong with it is only a warning
 	Decision    string        // the rule that decides, as in mcp/decision
 	Timeout     time.Duration // of one decision
 	Log         *slog.Logger

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/bundle"
@@ -146,7 +147,11 @@ func (e *Engine) refuse(err error) error {
 
 // complain logs what is wrong, in one line, and returns it.
 func (e *Engine) complain(message string, err error) error {
-	e.cfg.Log.Error(message, "error", err, "in_force", e.revision())
+	level := slog.LevelError
+	if e.cfg.Trial {
+		level = slog.LevelWarn
+	}
+	e.cfg.Log.Log(context.Background(), level, message, "error", err, "in_force", e.revision())
 	return fmt.Errorf("%s: %w", message, err)
 }
 
