@@ -19,7 +19,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
-	"github.com/gatehouse-mcp/gatehouse/internal/identity"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
@@ -40,6 +39,7 @@ type app struct {
 	log     *slog.Logger
 	audit   *audit.Log
 	engine  *policy.Engine
+	callers *callers
 	mcp     *http.Server
 	admin   *http.Server
 	mcpAt   net.Listener
@@ -63,6 +63,9 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if a.audit, err = audit.Open(cfg.Audit.Path, stdout, cfg.Audit.Input == config.AuditInputMasked); err != nil {
 		return nil, err
 	}
+	if a.callers, err = newCallers(&cfg.Identity, a.log, metrics.Identified); err != nil {
+		return nil, err
+	}
 	if a.mcpAt, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
@@ -72,7 +75,8 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	origins := &listen.Origins{Allowed: cfg.Origins}
 	a.mcp = a.server(&listen.HTTP{
 		Gateway:  a.gateway(metrics),
-		Identity: identifier(&cfg.Identity),
+		Identity: a.callers.identifier,
+		OAuth:    oauth(cfg),
 		Origins:  origins,
 		Limit:    cfg.Limits.MaxMessageBytes,
 		Only:     onlyServer(cfg.Servers),
@@ -155,24 +159,6 @@ func onlyServer(servers map[string]config.Server) string {
 	return ""
 }
 
-func identifier(c *config.Identity) *identity.Identifier {
-	i := &identity.Identifier{Proxies: &identity.Proxies{
-		CIDRs: c.TrustedProxies.CIDRs, UserHeader: c.TrustedProxies.UserHeader, RolesHeader: c.TrustedProxies.RolesHeader,
-	}}
-	if len(c.APIKeys) > 0 {
-		keys := make([]identity.APIKey, len(c.APIKeys))
-		for n, k := range c.APIKeys {
-			keys[n] = identity.APIKey{Caller: identity.Caller{ID: k.ID, Roles: k.Roles}, SHA256: k.SHA256}
-		}
-		i.Methods = append(i.Methods, identity.NewAPIKeys(keys))
-	}
-	i.Methods = append(i.Methods, i.Proxies)
-	if c.Anonymous != nil {
-		i.Anonymous = &identity.Caller{ID: c.Anonymous.ID, Roles: c.Anonymous.Roles, Auth: "anonymous"}
-	}
-	return i
-}
-
 // ready is the gateway's readiness: it is not ready while it would deny
 // everything for want of a policy.
 func (a *app) ready() listen.Readiness {
@@ -187,6 +173,7 @@ func (a *app) ready() listen.Readiness {
 	if err := a.engine.Status().Err; err != nil {
 		r.Policy.Error = err.Error()
 	}
+	r.Issuers = a.callers.ready()
 	return r
 }
 
@@ -205,11 +192,13 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 		a.engine.Poll(ctx)
 		return nil
 	})
+	group.Go(func() error { return a.callers.run(ctx) })
 	group.Go(func() error {
 		for {
 			select {
 			case <-hangups:
 				_ = a.engine.Reload(ctx) // logged, and shown by /readyz
+				a.callers.reload()
 			case <-ctx.Done():
 				return nil
 			}

@@ -13,6 +13,17 @@ type Readiness struct {
 	Ready  bool            `json:"ready"`
 	Mode   string          `json:"mode"`
 	Policy PolicyReadiness `json:"policy"`
+	// Issuers are those of tokens. That one is out of reach is told, and takes no
+	// gateway out of service: the keys that it knows go on being good.
+	Issuers []IssuerReadiness `json:"issuers,omitempty"`
+}
+
+// IssuerReadiness tells which keys of an issuer are known.
+type IssuerReadiness struct {
+	Issuer    string `json:"issuer"`
+	Keys      int    `json:"keys"`
+	FetchedAt string `json:"fetched_at,omitempty"` // RFC 3339
+	Error     string `json:"error,omitempty"`      // why there are no newer ones
 }
 
 // PolicyReadiness tells which policy is in force.
