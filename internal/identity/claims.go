@@ -111,7 +111,10 @@ func scopes(claims map[string]any) []string {
 	if !ok {
 		claim = claims["scp"]
 	}
-	all, _ := stringsOf(claim)
+	all, ok := stringsOf(claim)
+	if !ok {
+		return nil
+	}
 	return strings.Fields(strings.Join(all, " "))
 }
 
