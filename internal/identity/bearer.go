@@ -76,16 +76,17 @@ func (b *Bearer) Identify(ctx context.Context, r *Request) (*Caller, error) {
 	case b.Introspection != nil && token != "":
 		return b.Introspection.verify(ctx, token, r)
 	}
-	return nil, bad("unknown key")
+	return nil, bad("unknown token")
 }
 
 // maxToken is the longest token that is looked at, in bytes.
 const maxToken = 16 << 10
 
-// looksLikeJWT reports whether a token is a JWS or a JWE, well-formed or not:
-// its first part is the beginning of a JSON object.
+// looksLikeJWT reports whether a token is a signed JWT, well-formed or not: it
+// has three parts, and the first is the beginning of a JSON object. An encrypted
+// one, of five parts, is only for its issuer to read.
 func looksLikeJWT(token string) bool {
-	head, _, more := strings.Cut(token, ".")
+	head, _, _ := strings.Cut(token, ".")
 	text, _ := base64.RawURLEncoding.DecodeString(head) // as much of it as there is
-	return more && len(text) > 0 && text[0] == '{'
+	return strings.Count(token, ".") == 2 && len(text) > 0 && text[0] == '{'
 }

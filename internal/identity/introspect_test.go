@@ -161,7 +161,9 @@ func TestIntrospectionForgets(t *testing.T) {
 
 // Which of a request's bearer tokens is what.
 func TestWhichMethod(t *testing.T) {
-	i, asked, _ := introspecting(t, map[string]string{"opaque.to.us": `{"active":true,"sub":"alice","aud":"gw/a"}`})
+	const active = `{"active":true,"sub":"alice","aud":"gw/a"}`
+	encrypted := b64([]byte(`{"alg":"A256GCMKW","enc":"A256GCM"}`)) + ".AA.AA.AA.AA"
+	i, asked, _ := introspecting(t, map[string]string{"opaque.to.us": active, encrypted: active})
 	keys := &APIKeys{}
 	keys.Set([]APIKey{{Caller: Caller{ID: "key"}, SHA256: digest("eyJ.looks.like")}})
 	p := startIDP(t, keyDoc(t, "ec", ecKey.Public(), nil))
@@ -176,7 +178,8 @@ func TestWhichMethod(t *testing.T) {
 		{good, AuthJWT, 0},
 		{forged, "", 0}, // and is not introspected
 		{"opaque.to.us", AuthIntrospection, 1},
-		{"", "", 1},
+		{encrypted, AuthIntrospection, 2}, // for its issuer alone to read
+		{"", "", 2},
 	} {
 		caller, err := b.Identify(t.Context(), request(tc.token))
 		if tc.auth == "" {

@@ -192,6 +192,10 @@ func (s *keySet) run(ctx context.Context) {
 }
 
 func (s *keySet) refresh(ctx context.Context) error {
+	select {
+	case <-s.asked: // this is what was asked for
+	default:
+	}
 	s.mu.Lock()
 	done := s.next
 	s.next = make(chan struct{})

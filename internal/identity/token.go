@@ -86,7 +86,7 @@ var foreign = []string{"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"}
 func parse(token string) (*jwt, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, bad("not a signed token") // an encrypted one has five parts
+		return nil, bad("not a signed token")
 	}
 	var header, claims map[string]any
 	for i, into := range []*map[string]any{&header, &claims, nil} {
