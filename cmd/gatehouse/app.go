@@ -173,7 +173,7 @@ func (a *app) ready() listen.Readiness {
 	if err := a.engine.Status().Err; err != nil {
 		r.Policy.Error = err.Error()
 	}
-	r.Issuers = a.callers.ready()
+	a.callers.ready(&r)
 	return r
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ func newCallers(cfg *config.Identity, log *slog.Logger, observe func(auth string
 		cfg: cfg, log: log, keys: &identity.APIKeys{},
 		identifier: &identity.Identifier{Proxies: proxies, Observe: observe},
 	}
-	if c.reload(); c.err != nil {
+	if c.load(); c.err != nil {
 		return nil, fmt.Errorf("read API keys: %w", c.err)
 	}
 	bearer := &identity.Bearer{Keys: c.keys, Introspection: introspection(cfg.Introspection, log)}
@@ -133,57 +134,69 @@ func (c *callers) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// reload reads the file of API keys, if it has changed. One that is broken
-// leaves the keys as they are.
+// reload loads the API keys again. A file that is broken leaves them as they
+// are, which is told once.
 func (c *callers) reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	keys := c.cfg.APIKeys
-	if path := c.cfg.APIKeysFile; path != "" {
-		text, err := os.ReadFile(path)
-		if err == nil && c.seen != nil && bytes.Equal(text, c.seen) {
-			return
-		}
-		var more []config.APIKey
-		if err == nil {
-			c.seen = text
-			more, err = config.LoadAPIKeys(path, text, os.LookupEnv, keys)
-		} else {
-			c.seen = nil
-		}
-		if err != nil {
-			if c.err == nil || c.err.Error() != err.Error() {
-				c.log.Error("API keys stay as they are", "error", err)
-			}
-			c.err = err
-			return
-		}
-		keys = append(keys[:len(keys):len(keys)], more...)
-		c.log.Info("API keys", "keys", len(keys))
+	before := c.err
+	if c.load(); c.err != nil && (before == nil || before.Error() != c.err.Error()) {
+		c.log.Error("API keys stay as they are", "error", c.err)
+	}
+}
+
+// load puts all API keys in force, if they have changed.
+func (c *callers) load() {
+	keys, changed, err := c.read()
+	if c.err = err; err != nil || !changed {
+		return
 	}
 	all := make([]identity.APIKey, len(keys))
 	for n, k := range keys {
 		all[n] = identity.APIKey{Caller: identity.Caller{ID: k.ID, Roles: k.Roles}, SHA256: k.SHA256}
 	}
-	c.err = nil
 	c.keys.Set(all)
+	c.log.Info("API keys", "keys", len(keys))
 }
 
-// ready tells of the issuers' keys.
-func (c *callers) ready() []listen.IssuerReadiness {
-	if c.jwt == nil {
-		return nil
+// read returns all keys, those of the configuration and those of the file, and
+// whether they are others than at the last time.
+func (c *callers) read() (keys []config.APIKey, changed bool, err error) {
+	path := c.cfg.APIKeysFile
+	if path == "" {
+		return c.cfg.APIKeys, len(c.cfg.APIKeys) > 0, nil
 	}
-	var all []listen.IssuerReadiness
+	text, err := os.ReadFile(path)
+	if err != nil {
+		c.seen = nil
+		return nil, false, err
+	}
+	if c.seen != nil && bytes.Equal(text, c.seen) {
+		return nil, false, c.err
+	}
+	more, err := config.LoadAPIKeys(path, text, os.LookupEnv, c.cfg.APIKeys)
+	c.seen = text
+	return slices.Concat(c.cfg.APIKeys, more), true, err
+}
+
+// ready tells of what is missing.
+func (c *callers) ready(r *listen.Readiness) {
+	c.mu.Lock()
+	if c.err != nil {
+		r.APIKeysError = c.err.Error()
+	}
+	c.mu.Unlock()
+	if c.jwt == nil {
+		return
+	}
 	for _, s := range c.jwt.Status() {
-		r := listen.IssuerReadiness{Issuer: s.Issuer, Keys: s.Keys}
+		issuer := listen.IssuerReadiness{Issuer: s.Issuer, Keys: s.Keys}
 		if !s.Fetched.IsZero() {
-			r.FetchedAt = s.Fetched.UTC().Format(time.RFC3339)
+			issuer.FetchedAt = s.Fetched.UTC().Format(time.RFC3339)
 		}
 		if s.Err != nil {
-			r.Error = s.Err.Error()
+			issuer.Error = s.Err.Error()
 		}
-		all = append(all, r)
+		r.Issuers = append(r.Issuers, issuer)
 	}
-	return all
 }

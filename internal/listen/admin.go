@@ -16,6 +16,8 @@ type Readiness struct {
 	// Issuers are those of tokens. That one is out of reach is told, and takes no
 	// gateway out of service: the keys that it knows go on being good.
 	Issuers []IssuerReadiness `json:"issuers,omitempty"`
+	// APIKeysError is why the newest file of API keys does not count.
+	APIKeysError string `json:"api_keys_error,omitempty"`
 }
 
 // IssuerReadiness tells which keys of an issuer are known.
