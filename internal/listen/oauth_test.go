@@ -2,9 +2,18 @@ package listen
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
@@ -164,4 +173,60 @@ func TestResourceMetadata(t *testing.T) {
 	if err != nil || m.Resource != at || len(m.AuthorizationServers) != 2 || len(m.ScopesSupported) != 2 {
 		t.Errorf("the SDK reads %+v, %v", m, err)
 	}
+}
+
+// Only a certificate whose chain was verified says who calls.
+func TestCertificateOfTheConnection(t *testing.T) {
+	t.Parallel()
+	own, leaf := clientCertificate(t)
+	for mode, want := range map[tls.ClientAuthType]int{
+		tls.RequireAndVerifyClientCert: http.StatusOK, tls.VerifyClientCertIfGiven: http.StatusOK,
+		tls.RequireAnyClientCert: http.StatusUnauthorized, tls.RequestClientCert: http.StatusUnauthorized,
+	} {
+		r := &recorder{}
+		h := &HTTP{Gateway: r, Origins: &Origins{}, Limit: limit, Only: "a"}
+		s := httptest.NewUnstartedServer(h)
+		s.TLS = &tls.Config{ClientAuth: mode, ClientCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+		s.StartTLS()
+		s.TLS.ClientCAs.AddCert(leaf)
+		h.Identity = &identity.Identifier{
+			Proxies: &identity.Proxies{},
+			Methods: []identity.Method{identity.Certificates{{Subject: leaf.Subject.String(), ID: "mesh"}}},
+		}
+		client := s.Client()
+		client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{own}
+		resp, err := client.Post(s.URL+"/mcp", "application/json", strings.NewReader(ping))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || want == http.StatusOK && (len(r.served) != 1 || r.served[0].Caller.ID != "mesh") {
+			t.Errorf("%v: %s", mode, resp.Status)
+		}
+		client.CloseIdleConnections()
+		s.Close()
+	}
+}
+
+// clientCertificate is a certificate for clients that is its own CA.
+func clientCertificate(t *testing.T) (tls.Certificate, *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mesh"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, leaf
 }
