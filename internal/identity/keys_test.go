@@ -256,3 +256,23 @@ func TestSecure(t *testing.T) {
 		}
 	}
 }
+
+// What a verified token costs a request.
+func BenchmarkToken(b *testing.B) {
+	p := startIDP(b, keyDoc(b, "rsa", rsaKey.Public(), nil), keyDoc(b, "ec", ecKey.Public(), nil), keyDoc(b, "ed", edKey.Public(), nil))
+	bearer := &Bearer{JWT: method(b, issuer(p, nil))}
+	for alg, k := range map[string]struct {
+		kid string
+		key any
+	}{"RS256": {"rsa", rsaKey}, "ES256": {"ec", ecKey}, "EdDSA": {"ed", edKey}} {
+		r := request(sign(b, `{"alg":"`+alg+`","kid":"`+k.kid+`"}`, payload(b, p, nil), k.key))
+		b.Run(alg, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bearer.Identify(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
