@@ -23,15 +23,9 @@ const (
 // An Issuer is one authorization server whose JWTs are accepted.
 type Issuer struct {
 	Mapping
-	JWKSURL    string // empty: what the issuer's metadata say
-	Algorithms []string
-	Tokens     string // AccessTokens, TypedTokens or AnyTokens
-}
-
-// Algorithms are the signature algorithms that an issuer can be allowed. All are
-// asymmetric.
-var Algorithms = []string{
-	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+	JWKSURL    string   // empty: what the issuer's metadata say
+	Algorithms []string // allowed ones; all asymmetric
+	Tokens     string   // AccessTokens, TypedTokens or AnyTokens
 }
 
 // JWT proves callers by JSON Web Tokens of known issuers.
