@@ -19,7 +19,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
-	"github.com/gatehouse-mcp/gatehouse/internal/identity"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
@@ -43,6 +42,7 @@ type app struct {
 	engine    *policy.Engine
 	candidate *candidate            // nil: none
 	logs      *audit.DecisionConfig // nil: none
+	callers   *callers
 	mcp       *http.Server
 	admin     *http.Server
 	mcpAt     net.Listener
@@ -70,6 +70,9 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if a.audit, err = openAudit(&cfg.Audit, stdout, a.log); err != nil {
 		return nil, err
 	}
+	if a.callers, err = newCallers(&cfg.Identity, a.log, metrics.Identified); err != nil {
+		return nil, err
+	}
 	if a.mcpAt, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
@@ -80,7 +83,8 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	g := a.gateway(metrics)
 	a.mcp = a.server(&listen.HTTP{
 		Gateway:  g,
-		Identity: identifier(&cfg.Identity),
+		Identity: a.callers.identifier,
+		OAuth:    oauth(cfg),
 		Origins:  origins,
 		Limit:    cfg.Limits.MaxMessageBytes,
 		Only:     onlyServer(cfg.Servers),
@@ -173,24 +177,6 @@ func onlyServer(servers map[string]config.Server) string {
 	return ""
 }
 
-func identifier(c *config.Identity) *identity.Identifier {
-	i := &identity.Identifier{Proxies: &identity.Proxies{
-		CIDRs: c.TrustedProxies.CIDRs, UserHeader: c.TrustedProxies.UserHeader, RolesHeader: c.TrustedProxies.RolesHeader,
-	}}
-	if len(c.APIKeys) > 0 {
-		keys := make([]identity.APIKey, len(c.APIKeys))
-		for n, k := range c.APIKeys {
-			keys[n] = identity.APIKey{Caller: identity.Caller{ID: k.ID, Roles: k.Roles}, SHA256: k.SHA256}
-		}
-		i.Methods = append(i.Methods, identity.NewAPIKeys(keys))
-	}
-	i.Methods = append(i.Methods, i.Proxies)
-	if c.Anonymous != nil {
-		i.Anonymous = &identity.Caller{ID: c.Anonymous.ID, Roles: c.Anonymous.Roles, Auth: "anonymous"}
-	}
-	return i
-}
-
 // ready is the gateway's readiness: it is not ready while it would deny
 // everything for want of a policy.
 func (a *app) ready() listen.Readiness {
@@ -207,6 +193,7 @@ func (a *app) ready() listen.Readiness {
 	if status.Err != nil {
 		r.Policy.Error = status.Err.Error()
 	}
+	a.callers.ready(&r)
 	return r
 }
 
@@ -234,6 +221,7 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 		return nil
 	})
 	a.candidate.run(ctx, group)
+	group.Go(func() error { return a.callers.run(ctx) })
 	group.Go(func() error {
 		for {
 			select {
@@ -243,6 +231,7 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 					a.log.Error("audit log not reopened", "error", err)
 				}
 				_ = a.engine.Reload(ctx) // logged, and shown by /readyz
+				a.callers.reload()
 			case <-ctx.Done():
 				return nil
 			}

@@ -15,6 +15,7 @@ import (
 func checkCommand() *cobra.Command {
 	var path string
 	var flags config.Flags
+	var who as
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and the bundle, and start nothing",
@@ -24,10 +25,18 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if who.given() {
+				return checkAs(cmd.Context(), cfg, &who, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
 			return check(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}
 	configFlags(cmd, &path, &flags)
+	f := cmd.Flags()
+	f.StringVar(&who.token, "as-token", "", "tell what the access token in this `file`, or - for standard input, maps to")
+	f.StringVar(&who.key, "as-key", "", "the same for an API key")
+	f.StringSliceVar(&who.tools, "tools", nil, "`names` of tools: which of them could it call?")
+	cmd.MarkFlagsMutuallyExclusive("as-token", "as-key")
 	return cmd
 }
 

@@ -90,7 +90,7 @@ func TestServiceClient(t *testing.T) {
 		"bearer":             {config.Credentials{Bearer: "t"}, "/whoami", "Bearer t"},
 		"bearer from a file": {config.Credentials{BearerFile: written(t, "token", []byte("f\n"))}, "/whoami", "Bearer f"},
 		"basic":              {config.Credentials{Basic: &config.Basic{Username: "u", Password: "p"}}, "/whoami", "Basic dTpw"},
-		"certificate":        {config.Credentials{Certificate: &config.Certificate{Certificate: cert, Key: key}}, "/whoami", "gateway"},
+		"certificate":        {config.Credentials{Certificate: &config.ClientCertificate{Certificate: cert, Key: key}}, "/whoami", "gateway"},
 		"oauth2": {config.Credentials{OAuth2: &config.OAuth2{
 			TokenURL: tokenURL, ClientID: "client", ClientSecret: "secret", Scopes: []string{"logs"},
 		}}, "/whoami", "Bearer granted"},
@@ -126,7 +126,7 @@ func TestServiceClient(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := serviceClient(&config.Credentials{Certificate: &config.Certificate{Certificate: cert, Key: ca}}, ""); err == nil {
+	if _, err := serviceClient(&config.Credentials{Certificate: &config.ClientCertificate{Certificate: cert, Key: ca}}, ""); err == nil {
 		t.Error("a certificate without its key")
 	}
 }

@@ -78,7 +78,7 @@ func unlinked(t testing.TB, text string) string {
 
 const (
 	goldenHead = `{"ts":"2026-01-02T02:04:05.000006Z","decision_id":"D1","phase":"request","kind":"tools/call","server":"s","tool":"n",` +
-		`"user":"alice","request_ip":"192.0.2.1","mode":"enforce","outcome":"deny","code":"policy_deny","reason":"role_mismatch",` +
+		`"user":"alice","auth":"jwt","request_ip":"192.0.2.1","mode":"enforce","outcome":"deny","code":"policy_deny","reason":"role_mismatch",` +
 		`"message":"blocked by rego: role_mismatch","status":403,"bundle":{"revision":"one","sha256":"abc"},"eval_ns":1500,"items":3,"hidden":2`
 	goldenArgs  = `{"n":9007199254740993,"password":"***","a":[1.0,null,{"x":true}]}`
 	goldenInput = `,"input":{"version":1,"phase":"request","kind":"tools/call","server":"s",` +

@@ -113,6 +113,7 @@ func about(b []byte, in *policy.Input) []byte {
 		b = text(b, "prompt", in.Prompt.Name)
 	}
 	b = text(b, "user", in.User.ID)
+	b = text(b, "auth", in.User.Auth)
 	return text(b, "request_ip", in.RequestIP)
 }
 

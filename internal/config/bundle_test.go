@@ -93,7 +93,7 @@ func TestBundleSettings(t *testing.T) {
 		`{bearer: "${TOKEN}"}`:                              {Bearer: "t0ken"},
 		`{bearerFile: /run/token}`:                          {BearerFile: "/run/token"},
 		`{basic: {username: u, password: "${TOKEN}"}}`:      {Basic: &config.Basic{Username: "u", Password: "t0ken"}},
-		`{clientCertificate: {certificate: c.pem, key: k}}`: {Certificate: &config.Certificate{Certificate: "c.pem", Key: "k"}},
+		`{clientCertificate: {certificate: c.pem, key: k}}`: {Certificate: &config.ClientCertificate{Certificate: "c.pem", Key: "k"}},
 		`{oauth2: {tokenUrl: "http://127.0.0.1:1/t", clientId: c, clientSecret: "${TOKEN}", scopes: [a, b]}}`: {
 			OAuth2: &config.OAuth2{
 				TokenURL: mustURL(t, "http://127.0.0.1:1/t"), ClientID: "c", ClientSecret: "t0ken", Scopes: []string{"a", "b"},

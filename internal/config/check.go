@@ -3,7 +3,9 @@ package config
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 )
 
 // checkAll checks what no key can check alone, and fills in the caller that follows from the rest.
@@ -14,6 +16,8 @@ func (l *loader) checkAll(c *Config) {
 	l.checkKeys(c.Identity.APIKeys)
 	l.checkAudit(&c.Audit)
 	l.checkBundle(&c.Policy)
+	l.checkTokens(c)
+	l.checkCertificates(c.Identity.Certificates)
 }
 
 func (l *loader) checkListeners(c *Config) {
@@ -25,9 +29,10 @@ func (l *loader) checkListeners(c *Config) {
 // checkIdentity makes sure that somebody may call, and that on a listener which others reach it is not
 // everybody by accident.
 func (l *loader) checkIdentity(c *Config) {
-	const ways = "set identity.apiKeys, identity.trustedProxies.cidrs or identity.anonymous"
+	const ways = "set identity.jwt, introspection, apiKeys, apiKeysFile, certificates, trustedProxies.cidrs or anonymous"
 	id := &c.Identity
-	if id.Anonymous != nil || len(id.APIKeys) > 0 || len(id.TrustedProxies.CIDRs) > 0 {
+	if id.Anonymous != nil || len(id.APIKeys) > 0 || id.APIKeysFile != "" || len(id.TrustedProxies.CIDRs) > 0 ||
+		len(id.JWT) > 0 || id.Introspection != nil || len(id.Certificates) > 0 {
 		return
 	}
 	_, given := l.sources["identity"]
@@ -58,5 +63,35 @@ func (l *loader) checkKeys(keys []APIKey) {
 			continue
 		}
 		first[k.SHA256] = i
+	}
+}
+
+// checkTokens makes sure that an issuer is named once, and that scopes are required of somebody.
+func (l *loader) checkTokens(c *Config) {
+	first := map[string]int{}
+	for i, issuer := range c.Identity.JWT {
+		at := fmt.Sprintf("identity.jwt[%d]", i)
+		if j, ok := first[issuer.Issuer]; ok {
+			l.problem(at+".issuer", "is that of identity.jwt[%d] too (name an issuer once)", j)
+			continue
+		}
+		first[issuer.Issuer] = i
+		if len(issuer.Algorithms) == 0 {
+			l.problem(at+".algorithms", "is empty (leave it out for the default: %s)", algorithms)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		if len(c.Servers[name].RequiredScopes) > 0 && len(c.Identity.JWT) == 0 && c.Identity.Introspection == nil {
+			l.problem("mcpServers."+name+".requiredScopes", "only tokens have scopes, and none are accepted "+
+				"(set identity.jwt or identity.introspection)")
+		}
+	}
+}
+
+func (l *loader) checkCertificates(all []Certificate) {
+	for i, c := range all {
+		if (c.Subject == "") == (c.SPIFFE == "") {
+			l.problem(fmt.Sprintf("identity.certificates[%d]", i), "needs either subject or spiffe, and not both")
+		}
 	}
 }

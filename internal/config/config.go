@@ -52,6 +52,8 @@ type Server struct {
 	// Headers are sent with every request to the server, by canonical name. They never name a header
 	// that belongs to the connection, the message or the protocol.
 	Headers map[string]Secret
+	// RequiredScopes are those that a token needs for this server. They do not concern other proofs.
+	RequiredScopes []string
 }
 
 // Identity says how a caller is known. Where nothing matches, the answer is 401.
@@ -59,8 +61,18 @@ type Identity struct {
 	// Anonymous is who a caller without credentials is; nil means that there is no such caller. It is
 	// filled in by default only where the file has no identity section and Listen is a loopback address.
 	Anonymous *Caller
+	// PublicURL is the origin under which clients reach the gateway, scheme://host; empty: as each request says.
+	PublicURL string
 	// APIKeys are the known keys, by digest. No two have the same digest; several may share an id.
 	APIKeys []APIKey
+	// APIKeysFile is a file with more keys, for [LoadAPIKeys]; empty: none.
+	APIKeysFile string
+	// JWT are the issuers whose tokens are accepted, each named once.
+	JWT []Issuer
+	// Introspection is the issuer that is asked about tokens that are no JWTs; nil: none.
+	Introspection *Introspection
+	// Certificates say whose client certificates are whose. The first that matches counts.
+	Certificates []Certificate
 	// TrustedProxies may say who a caller is.
 	TrustedProxies TrustedProxies
 }
@@ -75,6 +87,51 @@ type Caller struct {
 type APIKey struct {
 	Caller
 	SHA256 [sha256.Size]byte // of the key's bytes; never that of an empty key
+}
+
+// Claims say what the claims of an issuer's tokens mean.
+type Claims struct {
+	Issuer string // an https URL, or http on this machine
+	// Audience is what a token must be for. {server} in it stands for the name of the server.
+	Audience   string
+	IDClaim    string // a name, or names joined by dots
+	RolesClaim string // the same
+	ClockSkew  time.Duration
+}
+
+// An Issuer is an authorization server whose JWTs are accepted.
+type Issuer struct {
+	Claims
+	JWKSURL    string // empty: found by the issuer's metadata
+	Algorithms []string
+	Tokens     TokenKind
+}
+
+// TokenKind says which JWTs of an issuer count as access tokens.
+type TokenKind string
+
+// The kinds of tokens.
+const (
+	TokensAccess TokenKind = "access" // all but those that are recognisably for another purpose
+	TokensTyped  TokenKind = "at+jwt" // those alone whose header says that they are access tokens
+	TokensAny    TokenKind = "any"    // ID tokens too
+)
+
+// Introspection is an authorization server that is asked about tokens.
+type Introspection struct {
+	Claims
+	URL          string // an https URL, or http on this machine
+	ClientID     string
+	ClientSecret Secret
+	Cache        time.Duration // that an answer counts; zero: each request asks
+}
+
+// A Certificate says who holds a client certificate. Exactly one of Subject and SPIFFE is set.
+type Certificate struct {
+	Subject string // the distinguished name, as RFC 2253 writes it
+	SPIFFE  string // a SPIFFE ID; one that ends in /* stands for all below it
+	ID      string // empty: the subject or SPIFFE ID of the certificate
+	Roles   []string
 }
 
 // TrustedProxies are the peers whose word on identity and address counts.
@@ -143,10 +200,10 @@ type Candidate struct {
 // Credentials are what a service of the gateway's own wants to see. At most one kind is set.
 type Credentials struct {
 	Bearer      Secret
-	BearerFile  string       // a file with the token
-	Basic       *Basic       // nil: none
-	Certificate *Certificate // nil: none
-	OAuth2      *OAuth2      // nil: none
+	BearerFile  string             // a file with the token
+	Basic       *Basic             // nil: none
+	Certificate *ClientCertificate // nil: none
+	OAuth2      *OAuth2            // nil: none
 }
 
 // Basic is a user of HTTP's Basic scheme.
@@ -155,8 +212,8 @@ type Basic struct {
 	Password Secret
 }
 
-// Certificate is a client certificate and its key, files in PEM.
-type Certificate struct {
+// ClientCertificate is a client certificate and its key, files in PEM.
+type ClientCertificate struct {
 	Certificate, Key string
 }
 

@@ -113,7 +113,7 @@ func TestExample(t *testing.T) {
 	want.Servers = map[string]config.Server{
 		"weather": {
 			URL:     mustURL(t, "http://127.0.0.1:3101/mcp"),
-			Headers: map[string]config.Secret{"Authorization": "Bearer s3cr3t"},
+			Headers: map[string]config.Secret{"Authorization": "Bearer s3cr3t"}, RequiredScopes: []string{"weather:read"},
 		},
 		"files": {URL: mustURL(t, "http://127.0.0.1:3102/mcp")},
 	}
@@ -122,6 +122,26 @@ func TestExample(t *testing.T) {
 		Caller: config.Caller{ID: "alice@org", Roles: []string{"dev"}},
 		SHA256: sha256.Sum256([]byte("secret")),
 	}}
+	want.Identity.APIKeysFile = "keys.yaml"
+	want.Identity.PublicURL = "https://gw.example.com"
+	want.Identity.JWT = []config.Issuer{{
+		Claims: config.Claims{
+			Issuer: "https://idp.example.com/realms/main", Audience: "https://gw.example.com/servers/{server}/mcp",
+			IDClaim: "email", RolesClaim: "realm_access.roles", ClockSkew: 10 * time.Second,
+		},
+		JWKSURL: "https://idp.example.com/keys", Algorithms: []string{"ES256"}, Tokens: config.TokensTyped,
+	}}
+	want.Identity.Introspection = &config.Introspection{
+		Claims: config.Claims{
+			Issuer: "https://login.example.com", Audience: "https://gw.example.com/mcp",
+			IDClaim: "sub", RolesClaim: "roles", ClockSkew: 30 * time.Second,
+		},
+		URL: "https://login.example.com/introspect", ClientID: "gatehouse", ClientSecret: "1ntr0", Cache: 10 * time.Second,
+	}
+	want.Identity.Certificates = []config.Certificate{
+		{Subject: "CN=ci,O=Example", ID: "ci@org", Roles: []string{"ci"}},
+		{SPIFFE: "spiffe://example.com/agents/*", Roles: []string{"agent"}},
+	}
 	want.Identity.TrustedProxies.CIDRs = []netip.Prefix{
 		netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("fd00::/8"),
 	}
@@ -135,7 +155,7 @@ func TestExample(t *testing.T) {
 	want.Audit.DecisionLogs.CA = "/etc/gatehouse/ca.pem"
 	want.Origins = []string{"https://chat.example.com"}
 
-	env := vars{"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t"}
+	env := vars{"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t", "INTROSPECTION_SECRET": "1ntr0"}
 	got, err := config.Load("../../examples/gatehouse.yaml", env.lookup, config.Flags{})
 	if err != nil {
 		t.Fatal(err)

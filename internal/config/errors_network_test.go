@@ -23,11 +23,11 @@ var networkErrors = []struct{ name, file, want string }{
 	{
 		"open to all", `listen: ":8080"`,
 		`g.yaml:1: listen: ":8080" is not a loopback address, and no identity is configured: whoever reaches it could ` +
-			`call every tool (set identity.apiKeys, identity.trustedProxies.cidrs or identity.anonymous, or listen on 127.0.0.1)`,
+			`call every tool (set identity.jwt, introspection, apiKeys, apiKeysFile, certificates, trustedProxies.cidrs or anonymous, or listen on 127.0.0.1)`,
 	},
 	{
 		"nobody can call", `identity: {}`,
-		`g.yaml:1: identity: lets nobody in (set identity.apiKeys, identity.trustedProxies.cidrs or identity.anonymous, ` +
+		`g.yaml:1: identity: lets nobody in (set identity.jwt, introspection, apiKeys, apiKeysFile, certificates, trustedProxies.cidrs or anonymous, ` +
 			`or leave identity out to let every local caller in)`,
 	},
 

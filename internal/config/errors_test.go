@@ -110,12 +110,12 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"a key that comes later", `mcpServers: {files: {command: npx}}`,
-		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers)\n" +
+		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers, requiredScopes)\n" +
 			"g.yaml:1: mcpServers.files.url: is missing",
 	},
 	{
-		"jwt comes later", `identity: {jwt: []}`,
-		`g.yaml:1: identity.jwt: unknown key (allowed: anonymous, apiKeys, trustedProxies)`,
+		"unknown way to call", `identity: {saml: []}`,
+		`g.yaml:1: identity.saml: unknown key (allowed: anonymous, publicUrl, apiKeys, apiKeysFile, jwt, introspection, certificates, trustedProxies)`,
 	},
 	{
 		"odd key", "\"a\\nb%d\": 1",
@@ -236,7 +236,7 @@ func TestOverrideErrors(t *testing.T) {
 		{
 			flags: config.Flags{Listen: ":80"},
 			want: `--listen: ":80" is not a loopback address, and no identity is configured: whoever reaches it could call every tool ` +
-				`(set identity.apiKeys, identity.trustedProxies.cidrs or identity.anonymous, or listen on 127.0.0.1)`,
+				`(set identity.jwt, introspection, apiKeys, apiKeysFile, certificates, trustedProxies.cidrs or anonymous, or listen on 127.0.0.1)`,
 		},
 		// A malformed variable is an error where a flag wins over it, too.
 		{

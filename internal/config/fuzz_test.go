@@ -22,7 +22,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	const canary = "canary-7f3a"
 	f.Fuzz(func(t *testing.T, file string) {
-		c, err := load(t, file, vars{"WEATHER_TOKEN": canary, "A": canary}, config.Flags{})
+		c, err := load(t, file, vars{"WEATHER_TOKEN": canary, "INTROSPECTION_SECRET": canary, "A": canary}, config.Flags{})
 		if err != nil {
 			if strings.Contains(err.Error(), canary) {
 				t.Errorf("the error shows a variable: %v", err)

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // This file is the schema: every key of the file, what it takes and where it goes.
 
 func (c *Config) keys() []key {
@@ -20,13 +22,19 @@ func (s *Server) keys() []key {
 	return []key{
 		{name: "url", into: scalar(serverURL(&s.URL)), required: true},
 		{name: "headers", into: scalars(&s.Headers, headerName, headerValue)},
+		{name: "requiredScopes", into: list(&s.RequiredScopes, scope)},
 	}
 }
 
 func (i *Identity) keys() []key {
 	return []key{
 		{name: "anonymous", into: anonymous(&i.Anonymous)},
+		{name: "publicUrl", into: scalar(publicURL(&i.PublicURL))},
 		{name: "apiKeys", into: objects(&i.APIKeys, (*APIKey).keys)},
+		{name: "apiKeysFile", into: scalar(inputPath(&i.APIKeysFile))},
+		{name: "jwt", into: objects(&i.JWT, (*Issuer).keys)},
+		{name: "introspection", into: introspection(&i.Introspection)},
+		{name: "certificates", into: objects(&i.Certificates, (*Certificate).keys)},
 		{name: "trustedProxies", into: object(i.TrustedProxies.keys)},
 	}
 }
@@ -54,6 +62,55 @@ func (k *APIKey) keys() []key {
 		{name: "id", into: scalar(identifier(&k.ID)), required: true},
 		{name: "roles", into: list(&k.Roles, identifier)},
 		{name: "sha256", into: scalar(keyDigest(&k.SHA256)), required: true},
+	}
+}
+
+func (c *Claims) keys() []key {
+	c.IDClaim, c.RolesClaim, c.ClockSkew = "sub", "roles", defaultSkew
+	return []key{
+		{name: "issuer", into: scalar(secureURL(&c.Issuer)), required: true},
+		{name: "audience", into: scalar(identifier(&c.Audience)), required: true},
+		{name: "idClaim", into: scalar(identifier(&c.IDClaim))},
+		{name: "rolesClaim", into: scalar(identifier(&c.RolesClaim))},
+		{name: "clockSkewSeconds", into: scalar(shortSeconds(&c.ClockSkew))},
+	}
+}
+
+func (i *Issuer) keys() []key {
+	i.Algorithms, i.Tokens = strings.Split(algorithms, ", "), TokensAccess
+	return append(
+		i.Claims.keys(),
+		key{name: "jwksUrl", into: scalar(secureURLOrNone(&i.JWKSURL))},
+		key{name: "algorithms", into: list(&i.Algorithms, algorithm)},
+		key{name: "tokens", into: scalar(oneOf(&i.Tokens, TokensAccess, TokensTyped, TokensAny))},
+	)
+}
+
+// introspection takes the issuer that is asked about tokens.
+func introspection(dst **Introspection) sink {
+	i := &Introspection{Cache: defaultSkew}
+	take := object(func() []key {
+		return append(
+			i.keys(),
+			key{name: "url", into: scalar(secureURL(&i.URL)), required: true},
+			key{name: "clientId", into: scalar(identifier(&i.ClientID)), required: true},
+			key{name: "clientSecret", into: scalar(headerValue(&i.ClientSecret)), required: true},
+			key{name: "cacheSeconds", into: scalar(shortSeconds(&i.Cache))},
+		)
+	})
+	return func(l *loader, path string, n *node) {
+		*dst = i
+		take(l, path, n)
+	}
+}
+
+func (c *Certificate) keys() []key {
+	c.Roles = []string{}
+	return []key{
+		{name: "subject", into: scalar(identifier(&c.Subject))},
+		{name: "spiffe", into: scalar(spiffeID(&c.SPIFFE))},
+		{name: "id", into: scalar(identifier(&c.ID))},
+		{name: "roles", into: list(&c.Roles, identifier)},
 	}
 }
 
@@ -98,7 +155,7 @@ func (c *Credentials) keys() []key {
 		{name: "bearer", into: scalar(headerValue(&c.Bearer))},
 		{name: "bearerFile", into: scalar(filePath(&c.BearerFile))},
 		{name: "basic", into: pointer(&c.Basic, (*Basic).keys)},
-		{name: "clientCertificate", into: pointer(&c.Certificate, (*Certificate).keys)},
+		{name: "clientCertificate", into: pointer(&c.Certificate, (*ClientCertificate).keys)},
 		{name: "oauth2", into: pointer(&c.OAuth2, (*OAuth2).keys)},
 	}
 }
@@ -110,7 +167,7 @@ func (b *Basic) keys() []key {
 	}
 }
 
-func (c *Certificate) keys() []key {
+func (c *ClientCertificate) keys() []key {
 	return []key{
 		{name: "certificate", into: scalar(filePath(&c.Certificate)), required: true},
 		{name: "key", into: scalar(filePath(&c.Key)), required: true},

@@ -38,6 +38,9 @@ func (e *exchange) receive() *refusal {
 		}
 	}
 	if bad == nil {
+		bad = x.Refused
+	}
+	if bad == nil {
 		bad = e.findServer()
 	}
 	if bad == nil {

@@ -74,6 +74,8 @@ type Exchange struct {
 	Verb      string // POST, GET or DELETE
 	Header    http.Header
 	Text      string // the message, of a POST
+	// Refused, where set, is why the message may not be carried, whatever it is.
+	Refused *mcp.Error
 }
 
 // A Reply is the client's end of an exchange. Either one Answer or any number

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
+	"github.com/gatehouse-mcp/gatehouse/internal/identity"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
 
@@ -16,6 +18,7 @@ type Metrics struct {
 	messages *prometheus.CounterVec
 	lost     prometheus.Counter
 	bundles  *prometheus.CounterVec
+	callers  *prometheus.CounterVec
 }
 
 // NewMetrics registers the gateway's metrics.
@@ -39,7 +42,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Bundles activated or refused.",
 		}, []string{"result"}),
 	}
-	r.MustRegister(m.eval, m.messages, m.lost, m.bundles)
+	m.callers = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_callers_total",
+		Help: "Requests by how their caller was proved (auth), and those of nobody, by why.",
+	}, []string{"auth", "outcome"})
+	r.MustRegister(m.eval, m.messages, m.lost, m.bundles, m.callers)
 	return m
 }
 
@@ -50,6 +57,20 @@ func (m *Metrics) BundleLoaded(err error) {
 		result = "refused"
 	}
 	m.bundles.WithLabelValues(result).Inc()
+}
+
+// Identified counts a request by how its caller was proved, or by the error if it was not.
+func (m *Metrics) Identified(auth string, err error) {
+	outcome := "refused"
+	switch {
+	case err == nil:
+		outcome = "accepted"
+	case errors.Is(err, identity.ErrNoCredentials):
+		outcome = "missing"
+	case errors.Is(err, identity.ErrUnavailable):
+		outcome = "unavailable"
+	}
+	m.callers.WithLabelValues(auth, outcome).Inc()
 }
 
 // kinds are the methods that have a label value of their own.

@@ -2,119 +2,73 @@
 package identity
 
 import (
-	"crypto/sha256"
+	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
+)
+
+// How a caller was proved.
+const (
+	AuthAnonymous     = "anonymous"
+	AuthAPIKey        = "api_key"
+	AuthProxy         = "proxy"
+	AuthJWT           = "jwt"
+	AuthIntrospection = "introspection"
+	AuthCertificate   = "certificate"
 )
 
 // A Caller is a principal and how it was proved.
 type Caller struct {
 	ID     string
 	Roles  []string
-	Auth   string // anonymous, api_key or proxy
-	Claims map[string]any
+	Auth   string         // one of the constants above
+	Issuer string         // of the token; empty for other proofs
+	Scopes []string       // of the token
+	Claims map[string]any // of the token; numbers are json.Number
 }
 
-// Key tells principals apart: the same id proved in another way is another one.
-func (c *Caller) Key() string { return c.Auth + "\x00" + c.ID }
+// Key tells principals apart: the same id proved in another way, or by another
+// issuer, is another one.
+func (c *Caller) Key() string { return c.Auth + "\x00" + c.Issuer + "\x00" + c.ID }
 
-// Errors of Identify. Their texts may be shown to the client.
+// HasToken reports whether the caller came with an access token, whose scopes
+// limit what it may be used for. Other proofs know no scopes.
+func (c *Caller) HasToken() bool { return c.Auth == AuthJWT || c.Auth == AuthIntrospection }
+
+// HasScopes reports whether the caller's token carries all of the scopes.
+func (c *Caller) HasScopes(all []string) bool {
+	return !slices.ContainsFunc(all, func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
+// Errors of Identify. What wraps them says more, in texts of the gateway's own.
 var (
 	ErrNoCredentials  = errors.New("no credentials")
 	ErrBadCredentials = errors.New("bad credentials")
+	// ErrUnavailable says that nobody could tell: an issuer is out of reach.
+	ErrUnavailable = errors.New("credentials cannot be checked now")
 )
+
+func bad(why string) error { return fmt.Errorf("%w: %s", ErrBadCredentials, why) }
+
+// A Request is what is known of a request before its message is read.
+type Request struct {
+	Header http.Header
+	Peer   netip.Addr
+	Server string // the name in the path, whether there is such a server or not
+	// Certificate is the client's own, after its chain was verified against the
+	// listener's client CA; nil if there is none.
+	Certificate *x509.Certificate
+}
 
 // A Method proves callers in one way.
 type Method interface {
 	// Identify returns the caller that the request proves, nil if the request
-	// carries no credentials of this method, or ErrBadCredentials.
-	Identify(h http.Header, peer netip.Addr) (*Caller, error)
-}
-
-// An APIKey is a key known by its digest.
-type APIKey struct {
-	Caller Caller
-	SHA256 [sha256.Size]byte
-}
-
-// APIKeys accepts keys as bearer tokens or in X-Api-Key.
-type APIKeys struct{ bySum map[[sha256.Size]byte]*Caller }
-
-// NewAPIKeys returns the method for a set of keys.
-func NewAPIKeys(keys []APIKey) *APIKeys {
-	m := &APIKeys{bySum: make(map[[sha256.Size]byte]*Caller, len(keys))}
-	for _, k := range keys {
-		k.Caller.Auth = "api_key"
-		m.bySum[k.SHA256] = &k.Caller
-	}
-	return m
-}
-
-// Identify implements Method. Looking up a digest tells nothing of the key by
-// the time it takes.
-func (m *APIKeys) Identify(h http.Header, _ netip.Addr) (*Caller, error) {
-	bearer, key := h.Values("Authorization"), h.Values("X-Api-Key")
-	switch {
-	case len(bearer)+len(key) == 0:
-		return nil, nil
-	case len(bearer)+len(key) > 1:
-		return nil, ErrBadCredentials
-	case len(bearer) == 1:
-		scheme, token, _ := strings.Cut(bearer[0], " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return nil, ErrBadCredentials
-		}
-		key = []string{strings.TrimSpace(token)}
-	}
-	caller, ok := m.bySum[sha256.Sum256([]byte(key[0]))]
-	if !ok {
-		return nil, ErrBadCredentials
-	}
-	return caller, nil
-}
-
-// Proxies are the reverse proxies that may say who calls, and from where.
-type Proxies struct {
-	CIDRs       []netip.Prefix
-	UserHeader  string
-	RolesHeader string // roles separated by commas
-}
-
-func (p *Proxies) trusts(addr netip.Addr) bool {
-	for _, c := range p.CIDRs {
-		if c.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
-// headers are those that only a trusted proxy may set.
-func (p *Proxies) headers() []string {
-	return []string{p.UserHeader, p.RolesHeader, "X-Forwarded-For", "Forwarded", "X-Real-Ip"}
-}
-
-// Identify implements Method for peers that are trusted proxies.
-func (p *Proxies) Identify(h http.Header, peer netip.Addr) (*Caller, error) {
-	users := h.Values(p.UserHeader)
-	if !p.trusts(peer) || len(users) == 0 {
-		return nil, nil
-	}
-	if len(users) > 1 || users[0] == "" {
-		return nil, ErrBadCredentials
-	}
-	caller := &Caller{ID: users[0], Auth: "proxy"}
-	for _, values := range h.Values(p.RolesHeader) {
-		for role := range strings.SplitSeq(values, ",") {
-			if role = strings.TrimSpace(role); role != "" {
-				caller.Roles = append(caller.Roles, role)
-			}
-		}
-	}
-	return caller, nil
+	// carries no credentials of this method, or one of the package's errors.
+	Identify(ctx context.Context, r *Request) (*Caller, error)
 }
 
 // An Identifier finds the caller of a request.
@@ -122,6 +76,9 @@ type Identifier struct {
 	Methods   []Method
 	Anonymous *Caller // who calls without credentials; nil: nobody may
 	Proxies   *Proxies
+	// Observe, where set, is told the outcome of each request: how the caller was
+	// proved, or the error.
+	Observe func(auth string, err error)
 }
 
 // Reads reports whether who calls, or from where, may be told by the header with
@@ -134,46 +91,46 @@ func (i *Identifier) Reads(name string) bool {
 
 // Identify returns the caller and the address it calls from. It deletes the
 // headers that only a trusted proxy may set when they come from anyone else,
-// and refuses a request that proves two different callers.
-func (i *Identifier) Identify(h http.Header, peer netip.Addr) (*Caller, netip.Addr, error) {
-	peer = peer.Unmap()
-	from := i.Proxies.client(h, peer)
-	if !i.Proxies.trusts(peer) {
+// and refuses a request that proves two callers.
+func (i *Identifier) Identify(ctx context.Context, r *Request) (*Caller, netip.Addr, error) {
+	r.Peer = r.Peer.Unmap()
+	from := i.Proxies.client(r.Header, r.Peer)
+	if !i.Proxies.trusts(r.Peer) {
 		for _, name := range i.Proxies.headers() {
-			h.Del(name)
+			r.Header.Del(name)
 		}
 	}
+	caller, err := i.find(ctx, r)
+	if i.Observe != nil {
+		auth := ""
+		if caller != nil {
+			auth = caller.Auth
+		}
+		i.Observe(auth, err)
+	}
+	return caller, from, err
+}
+
+func (i *Identifier) find(ctx context.Context, r *Request) (*Caller, error) {
 	var found *Caller
 	for _, m := range i.Methods {
-		caller, err := m.Identify(h, peer)
+		caller, err := m.Identify(ctx, r)
 		switch {
 		case err != nil:
-			return nil, from, err
+			return nil, err
 		case caller != nil && found != nil:
-			return nil, from, ErrBadCredentials
+			return nil, bad("two callers in one request")
 		case caller != nil:
 			found = caller
 		}
 	}
-	if found == nil {
-		found = i.Anonymous
+	switch {
+	case found != nil:
+		return found, nil
+	case i.Anonymous == nil:
+		return nil, ErrNoCredentials
+	case r.Certificate != nil:
+		return nil, bad("a certificate of nobody") // who shows one does not call without credentials
 	}
-	if found == nil {
-		return nil, from, ErrNoCredentials
-	}
-	return found, from, nil
-}
-
-// client is the address of the client: the peer, or behind trusted proxies the
-// right-most hop that is none of them. A hop that is no address ends the walk.
-func (p *Proxies) client(h http.Header, peer netip.Addr) netip.Addr {
-	hops := strings.Split(strings.Join(h.Values("X-Forwarded-For"), ","), ",")
-	for n := len(hops) - 1; n >= 0 && p.trusts(peer); n-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[n]))
-		if err != nil {
-			break
-		}
-		peer = hop.Unmap()
-	}
-	return peer
+	return i.Anonymous, nil
 }

@@ -12,12 +12,13 @@ import (
 func identifier(t *testing.T) *Identifier {
 	t.Helper()
 	sum := sha256.Sum256([]byte("alice-key"))
-	keys := NewAPIKeys([]APIKey{{Caller: Caller{ID: "alice@org", Roles: []string{"dev"}}, SHA256: sum}})
+	keys := &APIKeys{}
+	keys.Set([]APIKey{{Caller: Caller{ID: "alice@org", Roles: []string{"dev"}}, SHA256: sum}})
 	proxies := &Proxies{
 		CIDRs:      []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		UserHeader: "X-Forwarded-User", RolesHeader: "X-Forwarded-Groups",
 	}
-	return &Identifier{Methods: []Method{keys, proxies}, Proxies: proxies}
+	return &Identifier{Methods: []Method{&Bearer{Keys: keys}, proxies}, Proxies: proxies}
 }
 
 func TestIdentify(t *testing.T) {
@@ -55,7 +56,7 @@ func TestIdentify(t *testing.T) {
 			if tc.header == nil {
 				tc.header = http.Header{}
 			}
-			caller, from, err := identifier(t).Identify(tc.header, netip.MustParseAddr(tc.peer))
+			caller, from, err := identifier(t).Identify(t.Context(), &Request{Header: tc.header, Peer: netip.MustParseAddr(tc.peer)})
 			if !errors.Is(err, tc.err) || from.String() != tc.from {
 				t.Fatalf("from %v, error %v; want %v, %v", from, err, tc.from, tc.err)
 			}
@@ -74,7 +75,7 @@ func TestForwardedHeadersFromAnyoneAreDeleted(t *testing.T) {
 		"X-Forwarded-User": {"root"}, "X-Forwarded-Groups": {"admin"}, "X-Forwarded-For": {"10.0.0.1"},
 		"Forwarded": {"for=10.0.0.1"}, "X-Real-Ip": {"10.0.0.1"}, "User-Agent": {"curl"},
 	}
-	_, _, _ = identifier(t).Identify(h, netip.MustParseAddr("192.0.2.7"))
+	_, _, _ = identifier(t).Identify(t.Context(), &Request{Header: h, Peer: netip.MustParseAddr("192.0.2.7")})
 	if len(h) != 1 || h.Get("User-Agent") != "curl" {
 		t.Errorf("headers left: %v", h)
 	}
@@ -84,10 +85,10 @@ func TestAnonymous(t *testing.T) {
 	i := identifier(t)
 	i.Anonymous = &Caller{ID: "anonymous", Auth: "anonymous"}
 	peer := netip.MustParseAddr("192.0.2.7")
-	if caller, _, err := i.Identify(http.Header{}, peer); err != nil || caller.ID != "anonymous" {
+	if caller, _, err := i.Identify(t.Context(), &Request{Header: http.Header{}, Peer: peer}); err != nil || caller.ID != "anonymous" {
 		t.Errorf("caller %v, error %v", caller, err)
 	}
-	if _, _, err := i.Identify(http.Header{"X-Api-Key": {"wrong"}}, peer); !errors.Is(err, ErrBadCredentials) {
+	if _, _, err := i.Identify(t.Context(), &Request{Header: http.Header{"X-Api-Key": {"wrong"}}, Peer: peer}); !errors.Is(err, ErrBadCredentials) {
 		t.Errorf("a wrong key must not fall back to anonymous: %v", err)
 	}
 }

@@ -15,6 +15,19 @@ type Readiness struct {
 	Ready  bool            `json:"ready"`
 	Mode   string          `json:"mode"`
 	Policy PolicyReadiness `json:"policy"`
+	// Issuers are those of tokens. That one is out of reach is told, and takes no
+	// gateway out of service: the keys that it knows go on being good.
+	Issuers []IssuerReadiness `json:"issuers,omitempty"`
+	// APIKeysError is why the newest file of API keys does not count.
+	APIKeysError string `json:"api_keys_error,omitempty"`
+}
+
+// IssuerReadiness tells which keys of an issuer are known.
+type IssuerReadiness struct {
+	Issuer    string `json:"issuer"`
+	Keys      int    `json:"keys"`
+	FetchedAt string `json:"fetched_at,omitempty"` // RFC 3339
+	Error     string `json:"error,omitempty"`      // why there are no newer ones
 }
 
 // PolicyReadiness tells which policy is in force.

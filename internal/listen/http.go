@@ -26,6 +26,7 @@ type Gateway interface {
 type HTTP struct {
 	Gateway  Gateway
 	Identity *identity.Identifier
+	OAuth    *OAuth // nil: no tokens are accepted
 	Origins  *Origins
 	Limit    int64  // bytes of one message
 	Only     string // the server at /mcp, if there is only one
@@ -44,15 +45,15 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	reply := &httpReply{w, http.NewResponseController(w)}
+	if bad == nil && h.OAuth.serveMetadata(w, r, h.Only) {
+		return
+	}
+	reply := &httpReply{w: w, c: http.NewResponseController(w)}
 	x := &gateway.Exchange{Transport: "http", Verb: r.Method, Header: r.Header, RequestIP: r.RemoteAddr}
 	if bad == nil {
-		bad = h.receive(x, r)
+		bad = h.receive(x, r, reply)
 	}
 	if bad != nil {
-		if bad.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
-		}
 		if bad.Status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", "POST, GET, DELETE")
 		}
@@ -67,17 +68,22 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Gateway.Serve(r.Context(), x, reply)
 }
 
-func (h *HTTP) receive(x *gateway.Exchange, r *http.Request) *mcp.Error {
+func (h *HTTP) receive(x *gateway.Exchange, r *http.Request, reply *httpReply) *mcp.Error {
 	if bad := h.dropConnectionNamed(r.Header); bad != nil {
 		return bad
 	}
 	r.Header.Set("Host", r.Host)
-	if bad := h.identify(x, r); bad != nil {
+	server, known := h.server(r)
+	if bad := h.identify(x, r, server, reply); bad != nil {
 		return bad
 	}
-	var known bool
-	if x.Server, known = h.server(r); !known {
+	if x.Server = server; !known {
 		return mcp.Refuse(http.StatusNotFound, "not found", "no such path")
+	}
+	if scopes := h.OAuth.missing(x.Caller, server); scopes != nil {
+		reply.challenge = h.OAuth.challenge(r, server, "insufficient_scope")
+		x.Refused = mcp.Refuse(http.StatusForbidden, "insufficient_scope", "the token lacks a scope that the server needs")
+		x.Refused.Reason = strings.Join(scopes, " ")
 	}
 	switch r.Method {
 	case http.MethodPost:
@@ -91,14 +97,29 @@ func (h *HTTP) receive(x *gateway.Exchange, r *http.Request) *mcp.Error {
 	return mcp.Refuse(http.StatusMethodNotAllowed, "method not allowed", "")
 }
 
-func (h *HTTP) identify(x *gateway.Exchange, r *http.Request) *mcp.Error {
+// identify finds out who calls, and prepares the challenge for who does not say.
+func (h *HTTP) identify(x *gateway.Exchange, r *http.Request, server string, reply *httpReply) *mcp.Error {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return mcp.Refuse(http.StatusBadRequest, "invalid request", "no peer address")
 	}
-	caller, from, err := h.Identity.Identify(r.Header, peer.Addr())
+	asked := &identity.Request{Header: r.Header, Peer: peer.Addr(), Server: server}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		asked.Certificate = r.TLS.VerifiedChains[0][0]
+	}
+	caller, from, err := h.Identity.Identify(r.Context(), asked)
 	x.RequestIP = from.String()
-	if err != nil {
+	if err == nil && caller.Auth == identity.AuthAnonymous && h.OAuth.scoped(server) {
+		err = identity.ErrNoCredentials // a token may be what is missing
+	}
+	switch {
+	case errors.Is(err, identity.ErrUnavailable):
+		return mcp.Refuse(http.StatusServiceUnavailable, "unavailable", err.Error())
+	case errors.Is(err, identity.ErrNoCredentials):
+		reply.challenge = h.OAuth.challenge(r, server, "")
+		return mcp.Refuse(http.StatusUnauthorized, "unauthorized", err.Error())
+	case err != nil:
+		reply.challenge = h.OAuth.challenge(r, server, "invalid_token")
 		return mcp.Refuse(http.StatusUnauthorized, "unauthorized", err.Error())
 	}
 	x.Caller = caller
@@ -119,12 +140,20 @@ func (h *HTTP) server(r *http.Request) (string, bool) {
 	if path == "/mcp" {
 		return h.Only, h.Only != ""
 	}
+	return serverOf(path)
+}
+
+// serverOf is the name in /servers/{name}/mcp.
+func serverOf(path string) (string, bool) {
 	name, ok := strings.CutPrefix(path, "/servers/")
 	if !ok {
 		return "", false
 	}
 	name, ok = strings.CutSuffix(name, "/mcp")
-	return name, ok && name != "" && strings.Trim(name, nameCharacters) == ""
+	if !ok || name == "" || strings.Trim(name, nameCharacters) != "" {
+		return "", false
+	}
+	return name, true
 }
 
 func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
@@ -181,6 +210,8 @@ var endToEnd = map[string]bool{
 type httpReply struct {
 	w http.ResponseWriter
 	c *http.ResponseController
+	// challenge says how to get in: with 401, and with the 403 that more scope would cure.
+	challenge string
 }
 
 // writeTime is how long a client may leave what it is sent unread.
@@ -196,6 +227,9 @@ func (r *httpReply) head(a *mcp.Answer, contentType string) {
 	}
 	if a.Retry != "" {
 		h.Set("Retry-After", a.Retry)
+	}
+	if r.challenge != "" && (a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden) {
+		h.Set("WWW-Authenticate", r.challenge)
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -300,9 +300,9 @@ func TestUnauthorized(t *testing.T) {
 	t.Parallel()
 	keys := func(h *HTTP) {
 		h.Identity.Anonymous = nil
-		h.Identity.Methods = []identity.Method{identity.NewAPIKeys([]identity.APIKey{
-			{Caller: identity.Caller{ID: "alice"}, SHA256: sha256.Sum256([]byte("key"))},
-		})}
+		keys := &identity.APIKeys{}
+		keys.Set([]identity.APIKey{{Caller: identity.Caller{ID: "alice"}, SHA256: sha256.Sum256([]byte("key"))}})
+		h.Identity.Methods = []identity.Method{&identity.Bearer{Keys: keys}}
 	}
 	check(t, []try{
 		{"no key", post("/mcp"), 401},
@@ -316,7 +316,7 @@ func TestUnauthorized(t *testing.T) {
 	}, keys)
 	r := &recorder{}
 	resp, body := raw(t, start(t, r, keys), post("/mcp", "Authorization: Bearer canary"))
-	if got := resp.Header.Get("WWW-Authenticate"); got != `Bearer realm="gatehouse"` {
+	if got := resp.Header.Get("WWW-Authenticate"); got != `Bearer realm="gatehouse", error="invalid_token"` {
 		t.Errorf("WWW-Authenticate is %q", got)
 	}
 	if strings.Contains(body, "canary") || len(r.causes) != 1 || strings.Contains(r.causes[0], "canary") {

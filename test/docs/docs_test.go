@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/config"
 )
 
 const root = "../.."
@@ -82,6 +84,33 @@ func TestRegoBlocksCompile(t *testing.T) {
 		for _, block := range regos.FindAllStringSubmatch(text, -1) {
 			found++
 			if _, err := ast.CompileModules(map[string]string{path: block[1]}); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no block was found")
+	}
+}
+
+var yamls = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// Each piece of configuration that a page shows is one that the gateway takes.
+func TestYAMLBlocksLoad(t *testing.T) {
+	file, found := filepath.Join(t.TempDir(), "gatehouse.yaml"), 0
+	env := func(name string) (string, bool) {
+		if name == "INTROSPECTION_SECRET" {
+			return "value", true
+		}
+		return "", false
+	}
+	for path, text := range pages(t) {
+		for _, block := range yamls.FindAllStringSubmatch(text, -1) {
+			found++
+			if err := os.WriteFile(file, []byte(block[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Load(file, env, config.Flags{}); err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
 		}

@@ -121,10 +121,12 @@ func server() {
 	}
 }
 
-// call is the command call [-key K] [-protocol V] URL TOOL ARGS: one tool call
-// as a client of revision V makes it. It prints the status and the answer.
+// call is the command call [-key K] [-protocol V] [-until S] URL TOOL ARGS: one
+// tool call as a client of revision V makes it, or as many as it takes until the
+// status is S. It prints the status and the answer.
 func call() {
 	key := flag.String("key", "", "API key")
+	until := flag.Int("until", 0, "status to wait for")
 	protocol := flag.String("protocol", "2026-07-28", "revision")
 	flag.Parse()
 	meta := ""
@@ -133,18 +135,33 @@ func call() {
 	}
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s%s}}`,
 		flag.Arg(1), flag.Arg(2), meta)
-	r, err := http.NewRequest(http.MethodPost, flag.Arg(0), strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	for {
+		status, answer := post(ctx, *key, *protocol, body)
+		if *until == 0 || *until == status {
+			_, _ = fmt.Fprintf(os.Stdout, "%d %s\n", status, bytes.TrimSpace(answer))
+			return
+		}
+		<-look.C
+	}
+}
+
+// post sends a tool call, and ends the process if it gets no answer.
+func post(ctx context.Context, key, protocol, body string) (int, []byte) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, flag.Arg(0), strings.NewReader(body))
 	if err != nil {
 		fail(err)
 	}
 	r.Header = http.Header{
 		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
-		"Mcp-Protocol-Version": {*protocol}, "Mcp-Method": {"tools/call"}, "Mcp-Name": {flag.Arg(1)},
+		"Mcp-Protocol-Version": {protocol}, "Mcp-Method": {"tools/call"}, "Mcp-Name": {flag.Arg(1)},
 	}
-	if *key != "" {
-		r.Header.Set("Authorization", "Bearer "+*key)
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
 	}
-	resp, err := (&http.Client{Timeout: patience}).Do(r)
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		fail(err)
 	}
@@ -153,7 +170,7 @@ func call() {
 	if err != nil {
 		fail(err)
 	}
-	_, _ = fmt.Fprintf(os.Stdout, "%d %s\n", resp.StatusCode, bytes.TrimSpace(answer))
+	return resp.StatusCode, answer
 }
 
 // await is the command await URL [TEXT]: it waits until the URL answers with

@@ -16,6 +16,7 @@ type Gateway struct {
 	URL   string // of the MCP endpoint
 	Admin string // the base URL of /healthz, /readyz and /metrics
 	Audit string // the file that the decision records go to
+	File  string // its configuration
 }
 
 // Options are what a test may choose about its gateway.
@@ -47,6 +48,7 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 		o.Change(config)
 	}
 	file := filepath.Join(dir, "gatehouse.yaml")
+	gw.File = file
 	text, err := json.MarshalIndent(config, "", "  ") // JSON is YAML
 	if err == nil {
 		err = os.WriteFile(file, text, 0o600)

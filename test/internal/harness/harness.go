@@ -39,9 +39,12 @@ var builds sync.Map
 
 // Build builds a main package of this module or of one of its dependencies, once for each test process, and
 // returns the path of the binary.
-func Build(t testing.TB, pkg string) string {
+func Build(t testing.TB, pkg string) string { return BuildIn(t, ".", pkg) }
+
+// BuildIn is [Build] for the module in dir, which may be another: a tool with dependencies of its own.
+func BuildIn(t testing.TB, dir, pkg string) string {
 	t.Helper()
-	build, _ := builds.LoadOrStore(pkg, sync.OnceValues(func() (string, error) { return goBuild(pkg) }))
+	build, _ := builds.LoadOrStore(dir+"\x00"+pkg, sync.OnceValues(func() (string, error) { return goBuild(dir, pkg) }))
 	bin, err := build.(func() (string, error))()
 	if err != nil {
 		t.Fatal(err)
@@ -50,12 +53,12 @@ func Build(t testing.TB, pkg string) string {
 }
 
 // goBuild builds with the module's own versions, as they stand in go.mod and go.sum.
-func goBuild(pkg string) (string, error) {
+func goBuild(dir, pkg string) (string, error) {
 	if work == "" {
 		return "", fmt.Errorf("building %s: TestMain has to call harness.Run", pkg)
 	}
 	bin := filepath.Join(work, filepath.Base(pkg))
-	out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", dir, "-o", bin, pkg).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}

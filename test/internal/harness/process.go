@@ -62,6 +62,9 @@ func (p *Process) run(started chan<- error) {
 	}
 }
 
+// Output is all that the child has written so far.
+func (p *Process) Output() string { return p.output.String() }
+
 // Done is closed once the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
@@ -158,6 +161,3 @@ func (p *Process) PeakMemory(t testing.TB) int64 {
 	}
 	return kib << 10
 }
-
-// Output is all that the child has written so far.
-func (p *Process) Output() string { return p.output.String() }
