@@ -17,10 +17,7 @@ import (
 var version = "devel"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
+	err := run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
 		if text := err.Error(); text != "" {
 			fmt.Fprintln(os.Stderr, "gatehouse:", text)
@@ -30,6 +27,24 @@ func main() {
 		}
 		os.Exit(1)
 	}
+}
+
+// untilSignal is a context that ends at the first signal to end. The second one
+// ends the process at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		code := 1
+		if s, ok := (<-signals).(syscall.Signal); ok {
+			code = 128 + int(s) // as shells have it
+		}
+		os.Exit(code)
+	}()
+	return ctx
 }
 
 // An exitCode is an error that ends the process with a code of its own, and

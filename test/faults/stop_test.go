@@ -94,5 +94,5 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s, _, _ := stopping(t)
 	s.signal(t)
-	s.ended(t, "signal: terminated")
+	s.ended(t, "exit status 143")
 }
