@@ -60,7 +60,6 @@ type Gateway struct {
 	Metrics    *Metrics
 	Handles    *Handles
 
-	pending pending
 	catalog catalog
 }
 
