@@ -22,11 +22,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
-	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
 )
 
 const (
-	upstreamWait  = 5 * time.Minute  // for the head of a server's answer
 	drainTime     = 20 * time.Second // for exchanges under way when the process is to end
 	readTime      = 30 * time.Second // for a client to send its whole request
 	headerTime    = 10 * time.Second // for a client to send the head of its request
@@ -63,15 +61,19 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if a.audit, err = audit.Open(cfg.Audit.Path, stdout, cfg.Audit.Input == config.AuditInputMasked); err != nil {
 		return nil, err
 	}
-	if a.mcpAt, err = net.Listen("tcp", cfg.Listen); err != nil {
+	parts, err := openParts(cfg, a.log)
+	if err != nil {
+		return nil, err
+	}
+	if a.mcpAt, err = listenAt(cfg.Listen, parts.tls); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
-	if a.adminAt, err = net.Listen("tcp", cfg.Admin); err != nil {
+	if a.adminAt, err = listenAt(cfg.Admin, parts.adminTLS); err != nil {
 		return nil, fmt.Errorf("open admin listener: %w", err)
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
 	a.mcp = a.server(&listen.HTTP{
-		Gateway:  a.gateway(metrics),
+		Gateway:  a.gateway(metrics, parts),
 		Identity: identifier(&cfg.Identity),
 		Origins:  origins,
 		Limit:    cfg.Limits.MaxMessageBytes,
@@ -108,7 +110,10 @@ func limitMemory(s *policy.Snapshot) {
 }
 
 func (a *app) server(h http.Handler) *http.Server {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
 	return &http.Server{
+		Protocols:         protocols,
 		Handler:           h,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       readTime,
@@ -120,9 +125,9 @@ func (a *app) server(h http.Handler) *http.Server {
 	}
 }
 
-func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
-	g := &gateway.Gateway{
-		Upstreams:  map[string]gateway.Upstream{},
+func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
+	return &gateway.Gateway{
+		Upstreams:  parts.upstreams,
 		Policy:     a.engine,
 		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
 		Mode:       string(a.cfg.Policy.Mode),
@@ -133,17 +138,8 @@ func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
 		Audit:      a.audit,
 		Log:        a.log,
 		Metrics:    metrics,
-		Handles:    gateway.NewHandles(),
+		Handles:    parts.handles,
 	}
-	client := upstream.NewClient(upstreamWait)
-	for name, s := range a.cfg.Servers {
-		h := http.Header{}
-		for header, value := range s.Headers {
-			h.Set(header, string(value))
-		}
-		g.Upstreams[name] = &upstream.HTTP{URL: s.URL, Header: h, Limit: int(a.cfg.Limits.MaxMessageBytes), Client: client}
-	}
-	return g
 }
 
 func onlyServer(servers map[string]config.Server) string {

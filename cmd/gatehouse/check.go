@@ -32,6 +32,9 @@ func checkCommand() *cobra.Command {
 }
 
 func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
+	if _, err := openParts(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
 	if cfg.Policy.Bundle == "" {
 		_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, no bundle\n", len(cfg.Servers), cfg.Policy.Mode)
 		return err

@@ -3,12 +3,15 @@ package config
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 )
 
 // checkAll checks what no key can check alone, and fills in the caller that follows from the rest.
 func (l *loader) checkAll(c *Config) {
 	l.checkListeners(c)
+	l.checkServers(c.Servers)
 	l.checkIdentity(c)
 	l.checkProxies(c.Identity.TrustedProxies)
 	l.checkKeys(c.Identity.APIKeys)
@@ -17,6 +20,32 @@ func (l *loader) checkAll(c *Config) {
 func (l *loader) checkListeners(c *Config) {
 	if _, port, _ := net.SplitHostPort(c.Admin); c.Admin == c.Listen && port != "0" {
 		l.problem("admin", "%q is the address of listen too (use another port)", c.Admin)
+	}
+}
+
+// checkServers makes sure that each server gets one value of a header, and what belongs together.
+func (l *loader) checkServers(servers map[string]Server) {
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		s, at := servers[name], "mcpServers."+name
+		for header := range s.HeaderFiles {
+			if _, ok := s.Headers[header]; ok {
+				l.problem(at+".headerFiles", "%s is in headers too (use one of them)", header)
+			}
+		}
+		tokens := s.OAuth != nil || s.TokenExchange != nil
+		_, header := s.Headers["Authorization"]
+		_, file := s.HeaderFiles["Authorization"]
+		t := s.TLS
+		switch {
+		case s.OAuth != nil && s.TokenExchange != nil:
+			l.problem(at+".oauth", "cannot be given together with tokenExchange (use one of them)")
+		case tokens && (header || file):
+			l.problem(at, "Authorization is set twice: by oauth or tokenExchange, and by a header of that name")
+		case (t.Certificate == "") != (t.Key == ""):
+			l.problem(at+".tls", "has certificate or key alone (give both or none)")
+		case t != ServerTLS{} && s.URL.Scheme != "https":
+			l.problem(at+".tls", "has no use with an http URL (use https)")
+		}
 	}
 }
 

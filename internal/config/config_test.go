@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -113,8 +114,35 @@ func TestExample(t *testing.T) {
 			URL:     mustURL(t, "http://127.0.0.1:3101/mcp"),
 			Headers: map[string]config.Secret{"Authorization": "Bearer s3cr3t"},
 		},
-		"files": {URL: mustURL(t, "http://127.0.0.1:3102/mcp")},
+		"files": {
+			URL:         mustURL(t, "https://files.example.internal/mcp"),
+			HeaderFiles: map[string]string{"Authorization": "/run/secrets/files-token"},
+			TLS: config.ServerTLS{
+				CA:          "/etc/gatehouse/internal-ca.pem",
+				Certificate: "/etc/gatehouse/client.crt",
+				Key:         "/etc/gatehouse/client.key",
+				ServerName:  "files.example",
+			},
+		},
+		"calendar": {
+			URL: mustURL(t, "https://calendar.example/mcp"),
+			OAuth: &config.TokenClient{
+				TokenURL: mustURL(t, "https://idp.example/token"),
+				ClientID: "gatehouse", ClientSecret: "c4lendar", Scopes: []string{"calendar.read"}, Resource: "https://calendar.example/mcp",
+			},
+		},
+		"mail": {
+			URL: mustURL(t, "https://mail.example/mcp"),
+			TokenExchange: &config.TokenClient{
+				TokenURL: mustURL(t, "https://idp.example/token"), ClientID: "gatehouse", ClientSecret: "m4il", Audience: "mail",
+			},
+		},
 	}
+	want.TLS = &config.TLS{
+		Certificate: "/etc/gatehouse/tls.crt", Key: "/etc/gatehouse/tls.key", ClientCA: "/etc/gatehouse/clients.pem", MinVersion: tls.VersionTLS12,
+	}
+	want.AdminTLS = &config.TLS{Certificate: "/etc/gatehouse/tls.crt", Key: "/etc/gatehouse/tls.key", MinVersion: tls.VersionTLS13}
+	want.Handles.KeyFile = "/etc/gatehouse/handles.key"
 	want.Identity.Anonymous = &config.Caller{ID: "guest", Roles: []string{"reader"}}
 	want.Identity.APIKeys = []config.APIKey{{
 		Caller: config.Caller{ID: "alice@org", Roles: []string{"dev"}},
@@ -127,7 +155,7 @@ func TestExample(t *testing.T) {
 	want.Policy.SHA256 = "bundle.tar.gz.sha256"
 	want.Origins = []string{"https://chat.example.com"}
 
-	env := vars{"WEATHER_TOKEN": "s3cr3t"}
+	env := vars{"WEATHER_TOKEN": "s3cr3t", "CALENDAR_SECRET": "c4lendar", "MAIL_SECRET": "m4il"}
 	got, err := config.Load("../../examples/gatehouse.yaml", env.lookup, config.Flags{})
 	if err != nil {
 		t.Fatal(err)

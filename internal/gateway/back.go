@@ -243,7 +243,7 @@ func (e *exchange) tellServer(ctx context.Context, text string) {
 	if e.session != "" {
 		h.Set(mcp.HeaderSession, e.session)
 	}
-	a, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: http.MethodPost, Header: h, Text: text})
+	a, bad := e.upstream.Send(ctx, e.outgoing(http.MethodPost, h, text))
 	if bad != nil {
 		e.g.Log.Error("upstream failed", "server", e.x.Server, "error", bad.Cause)
 		return

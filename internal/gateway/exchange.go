@@ -164,7 +164,7 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 	if e.session != "" {
 		h.Set(mcp.HeaderSession, e.session)
 	}
-	answer, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: e.x.Verb, Header: h, Text: e.msg.Text})
+	answer, bad := e.upstream.Send(ctx, e.outgoing(e.x.Verb, h, e.msg.Text))
 	switch {
 	case bad == nil:
 		return answer, nil
@@ -173,6 +173,11 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 	}
 	e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
 	return nil, e.reject(policy.Response, bad, "")
+}
+
+// outgoing is what goes to the server on behalf of the caller.
+func (e *exchange) outgoing(verb string, h http.Header, text string) *mcp.Outgoing {
+	return &mcp.Outgoing{Verb: verb, Header: h, Text: text, Principal: e.x.Caller.Key(), Token: string(e.x.Caller.Token)}
 }
 
 var forwarded = map[string]bool{

@@ -15,7 +15,20 @@ type Caller struct {
 	Roles  []string
 	Auth   string // anonymous, api_key or proxy
 	Claims map[string]any
+	Token  Token // the caller's own verified access token, or empty
 }
+
+// A Token is a caller's credential. Formatted or encoded, it is "[redacted]".
+type Token string
+
+// String returns a fixed text, never the token.
+func (Token) String() string { return "[redacted]" }
+
+// GoString returns a fixed text, never the token.
+func (t Token) GoString() string { return t.String() }
+
+// MarshalText returns a fixed text, never the token.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Key tells principals apart: the same id proved in another way is another one.
 func (c *Caller) Key() string { return c.Auth + "\x00" + c.ID }
