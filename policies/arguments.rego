@@ -1,7 +1,9 @@
 # Bounds on the arguments of tools, in the words of JSON Schema. The check is an
-# allow-list: an argument is fine if every keyword of its bound is known and holds for a
-# value of the right type. An array in place of a string, or a misspelt keyword, is
-# refused. In phase list there are no arguments, and nothing here fires.
+# allow-list: a value is fine if every keyword of its bound is known and holds for a value
+# of the right type. An array in place of a string, or a misspelt keyword, is refused.
+# Bounds nest, by `properties` and `items`. In phase list there are no arguments, and
+# nothing here fires. Other files add keywords: `path` and `url` in paths.rego, `sql` in
+# sql.rego.
 #
 # The bounds come before the arguments: of a tool that has none the arguments are not
 # looked at, so the gateway may remember the decision. It takes arguments of any tool for
@@ -27,20 +29,44 @@ deny contains {"reason": "argument_unknown", "code": "validation_failed"} if {
 	not bounds.properties[name]
 }
 
-deny contains {"reason": reason, "code": "validation_failed"} if {
+deny contains {"reason": bound_reason(keyword), "code": "validation_failed"} if {
 	some bounds in bounds_that_apply
 	some name, bound in bounds.properties
 	value := arguments[name]
 	some keyword, limit in bound
 	not holds(keyword, limit, value)
-	reason := object.get(bound_reasons, keyword, "argument_bound_unknown")
 }
 
-# The bounds of this server's tool, and those of the tool on any server: both apply.
-bounds_that_apply := [bounds |
-	some server in [input.server, "*"]
-	bounds := data.arguments[server][input.tool.name]
-] if {
+deny contains {"reason": "argument_bound_unknown", "code": "validation_failed"} if {
+	some bounds in bounds_that_apply
+	some bound in bounds.properties
+	not is_object(bound)
+}
+
+# What an argument holds, where its bound says something about that.
+deny contains {"reason": reason, "code": "validation_failed"} if {
+	some bounds in bounds_that_apply
+	some name, bound in bounds.properties
+	some keyword in ["items", "properties"]
+	bound[keyword]
+	walk(arguments[name], [path, value])
+	some reason in violations(bound_at(bound, path), value)
+}
+
+# The bounds of this server's tool, and those of the tool on any server; those that all
+# tenants share, and those of the caller's: all of them apply.
+bounds_that_apply := array.concat(
+	[bounds |
+		some server in [input.server, "*"]
+		bounds := data.arguments[server][input.tool.name]
+	],
+	[bounds |
+		tenants := data.tenants # asked first: the tenant is of no interest without
+		own := tenants[tenant].arguments
+		some server in [input.server, "*"]
+		bounds := own[server][input.tool.name]
+	],
+) if {
 	input.phase == "request"
 	input.kind == "tools/call"
 }
@@ -49,39 +75,144 @@ default arguments := {}
 
 arguments := input.tool.args if is_object(input.tool.args)
 
-holds("type", "string", value) if is_string(value)
+violations(bound, _) := {"argument_bound_unknown"} if {
+	bound != absent
+	not is_object(bound)
+}
 
-holds("type", "number", value) if is_number(value)
+violations(bound, value) := reasons if {
+	is_object(bound)
+	reasons := {bound_reason(keyword) |
+		some keyword, limit in bound
+		not holds(keyword, limit, value)
+	} | {"argument_unknown" |
+		bound.additionalProperties == false
+		some name, _ in value
+		object.get(bound, ["properties", name], absent) == absent
+	}
+}
 
-holds("type", "integer", value) if {
+bound_at(bound, path) := object.get(bound, [step | some part in path; some step in steps(part)], absent)
+
+# No JSON is a set.
+absent := set()
+
+steps(part) := ["items"] if is_number(part)
+
+steps(part) := ["properties", part] if is_string(part)
+
+holds("type", type, value) if has_type(type, value)
+
+holds("type", types, value) if {
+	is_array(types)
+	some type in types
+	has_type(type, value)
+}
+
+has_type("string", value) if is_string(value)
+
+has_type("number", value) if is_number(value)
+
+has_type("integer", value) if {
 	is_number(value)
 	floor(value) == value
 }
 
-holds("type", "boolean", value) if is_boolean(value)
+has_type("boolean", value) if is_boolean(value)
 
-holds("type", "array", value) if is_array(value)
+has_type("array", value) if is_array(value)
 
-holds("type", "object", value) if is_object(value)
+has_type("object", value) if is_object(value)
 
-# Rego compares values of different types, so each comparison checks the type first:
+has_type("null", null)
+
+# Each value below has its own turn.
+holds("properties", bounds, value) if {
+	is_object(bounds)
+	is_object(value)
+}
+
+holds("items", bound, value) if {
+	is_object(bound)
+	is_array(value)
+}
+
+# A required argument that is null is as good as missing.
+holds("required", names, value) if {
+	is_object(value)
+	is_array(names)
+	every name in names {
+		object.get(value, name, null) != null
+	}
+}
+
+# Which names those are is up to violations.
+holds("additionalProperties", limit, value) if {
+	is_boolean(limit)
+	is_object(value)
+}
+
+# Rego compares values of different types, so each comparison checks the types first:
 # without it "-500" would be greater than every number.
 holds("minimum", limit, value) if {
+	is_number(limit)
 	is_number(value)
 	value >= limit
 }
 
 holds("maximum", limit, value) if {
+	is_number(limit)
 	is_number(value)
 	value <= limit
 }
 
+holds("exclusiveMinimum", limit, value) if {
+	is_number(limit)
+	is_number(value)
+	value > limit
+}
+
+holds("exclusiveMaximum", limit, value) if {
+	is_number(limit)
+	is_number(value)
+	value < limit
+}
+
+holds("minLength", limit, value) if {
+	is_string(value)
+	is_number(limit)
+	count(value) >= limit
+}
+
 holds("maxLength", limit, value) if {
 	is_string(value)
+	is_number(limit)
 	count(value) <= limit
 }
 
-holds("enum", limit, value) if value in limit
+holds("minItems", limit, value) if {
+	is_array(value)
+	is_number(limit)
+	count(value) >= limit
+}
+
+holds("maxItems", limit, value) if {
+	is_array(value)
+	is_number(limit)
+	count(value) <= limit
+}
+
+holds("uniqueItems", true, value) if {
+	is_array(value)
+	count(value) == count({item | some item in value})
+}
+
+holds("enum", limit, value) if {
+	is_array(limit)
+	value in limit
+}
+
+holds("const", limit, value) if value == limit
 
 # RE2; as in JSON Schema it may match anywhere, so anchor it with ^ and $.
 holds("pattern", limit, value) if {
@@ -89,11 +220,48 @@ holds("pattern", limit, value) if {
 	regex.match(limit, value)
 }
 
-bound_reasons := {
-	"type": "argument_wrong_type",
-	"minimum": "argument_out_of_range",
-	"maximum": "argument_out_of_range",
-	"maxLength": "argument_too_long",
+holds("format", format, value) if {
+	is_string(value)
+	regex.match(formats[format], value)
+}
+
+formats := {
+	"date": `^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$`,
+	"date-time": `^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T[0-2][0-9](?::[0-5][0-9]){2}(?:\.[0-9]+)?(?:Z|[+-][0-2][0-9]:[0-5][0-9])$`,
+	"email": `^[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}$`,
+	"uuid": `^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`,
+}
+
+# They say nothing of the value.
+holds("$comment", _, _) := true
+
+holds("default", _, _) := true
+
+holds("description", _, _) := true
+
+holds("examples", _, _) := true
+
+holds("title", _, _) := true
+
+bound_reason(keyword) := object.get(bound_reasons, keyword, "argument_bound_unknown")
+
+bound_reasons[keyword] := reason if some keyword, reason in {
+	"additionalProperties": "argument_unknown",
+	"const": "argument_not_allowed",
 	"enum": "argument_not_allowed",
+	"exclusiveMaximum": "argument_out_of_range",
+	"exclusiveMinimum": "argument_out_of_range",
+	"format": "argument_not_allowed",
+	"items": "argument_wrong_type",
+	"maxItems": "argument_too_long",
+	"maxLength": "argument_too_long",
+	"maximum": "argument_out_of_range",
+	"minItems": "argument_too_short",
+	"minLength": "argument_too_short",
+	"minimum": "argument_out_of_range",
 	"pattern": "argument_not_allowed",
+	"properties": "argument_wrong_type",
+	"required": "argument_missing",
+	"type": "argument_wrong_type",
+	"uniqueItems": "argument_not_allowed",
 }

@@ -131,3 +131,80 @@ test_misspelt_keyword_refuses if {
 test_no_arguments_in_a_list if {
 	mcp.decision == {"allow": true} with input as object.union(listed("temp.convert"), {"tool": {"args": []}})
 }
+
+order := {
+	"type": "object",
+	"required": ["id"],
+	"additionalProperties": false,
+	"properties": {
+		"id": {"type": "integer", "description": "n", "title": "t"},
+		"lines": {"minItems": 1, "maxItems": 2, "items": {
+			"required": ["sku"],
+			"additionalProperties": false,
+			"properties": {"sku": {"pattern": "^[A-Z]+$"}, "at": {"items": {"path": ["/srv"]}}},
+		}},
+	},
+}
+
+test_nested_bounds if {
+	every value in [
+		{"id": 1}, {"id": 1, "lines": [{"sku": "A"}]}, {"id": 1, "lines": [{"sku": "A", "at": ["/srv/a"]}, {"sku": "B", "at": []}]},
+	] {
+		mcp.decision == {"allow": true} with input as call("echo", {"v": value}) with data.arguments as bounded(order)
+	}
+	cases := {
+		"argument_missing": [{}, {"id": null}, {"id": 1, "lines": [{}]}, {"id": 1, "lines": [{"sku": "A"}, {"sku": null}]}],
+		"argument_unknown": [{"id": 1, "x": 1}, {"id": 1, "lines": [{"sku": "A", "x": 1}]}, {"id": 1, "lines": [{"sku": "A", "SKU": 1}]}],
+		"argument_wrong_type": [{"id": "1"}, {"id": 1.5}, {"id": 1, "lines": [{"sku": "A", "at": "/srv"}]}],
+		"argument_not_allowed": [{"id": 1, "lines": [{"sku": "a"}]}, {"id": 1, "lines": [{"sku": "A"}, {"sku": ["A"]}]}],
+		"argument_too_short": [{"id": 1, "lines": []}],
+		"argument_too_long": [{"id": 1, "lines": [{"sku": "A"}, {"sku": "A"}, {"sku": "A"}]}],
+		"path_not_allowed": [{"id": 1, "lines": [{"sku": "A", "at": ["/srv/a", "/etc/passwd"]}]}],
+	}
+	every reason, values in cases {
+		every value in values {
+			mcp.decision == invalid(reason) with input as call("echo", {"v": value}) with data.arguments as bounded(order)
+		}
+	}
+	every value in [null, [], "x", 1, {"id": 1, "lines": {"0": {"sku": "A"}}}, {"id": 1, "lines": ["A"]}, {"id": 1, "lines": [null]}] {
+		mcp.decision.code == "validation_failed" with input as call("echo", {"v": value}) with data.arguments as bounded(order)
+	}
+}
+
+test_malformed_nested_bounds if {
+	every bound in [
+		{"items": true}, {"items": null}, {"items": [{"type": "string"}]}, {"items": "string"}, {"properties": []}, {"properties": true},
+		{"items": {"type": "text"}}, {"items": {"tpye": "string"}}, {"items": {"items": 1}}, {"items": {"additionalProperties": {}}},
+	] {
+		mcp.decision.code == "validation_failed" with input as call("echo", {"v": [["x"]]}) with data.arguments as bounded(bound)
+	}
+	every bound in [{"properties": {"a": true}}, {"properties": {"a": null}}, {"required": "a"}, {"additionalProperties": "no"}] {
+		mcp.decision.code == "validation_failed" with input as call("echo", {"v": {"a": 1}}) with data.arguments as bounded(bound)
+	}
+	every bound in [true, null, "string", ["string"]] {
+		mcp.decision == invalid("argument_bound_unknown") with input as call("echo", {"v": 1}) with data.arguments as bounded(bound)
+	}
+}
+
+test_more_keywords if {
+	accepted := [
+		[{"type": ["string", "null"]}, null], [{"exclusiveMinimum": 1}, 1.5], [{"exclusiveMaximum": 2}, 1], [{"minLength": 2}, "ab"],
+		[{"minItems": 1}, [1]], [{"uniqueItems": true}, [1, 2]], [{"const": {"a": 1}}, {"a": 1}], [{"format": "date"}, "2026-11-23"],
+		[{"format": "date-time"}, "2026-11-23T10:00:00.5+01:00"], [{"format": "email"}, "a.b@c.example"], [{"additionalProperties": true}, {"a": 1}],
+		[{"format": "uuid"}, "0f8fad5b-d9cb-469f-a165-70867728950e"], [{"default": 1, "examples": [], "$comment": "x"}, 5],
+	]
+	every case in accepted {
+		mcp.decision == {"allow": true} with input as call("echo", {"v": case[1]}) with data.arguments as bounded(case[0])
+	}
+	{case |
+		some case in [
+			[{"type": ["string", "null"]}, 1], [{"type": []}, 1], [{"type": "any"}, 1], [{"exclusiveMinimum": 1}, 1], [{"exclusiveMinimum": 1}, "2"],
+			[{"exclusiveMaximum": 2}, 2], [{"minLength": 2}, "a"], [{"minLength": 1}, ["a"]], [{"minItems": 1}, "a"], [{"maxItems": 1}, {"a": 1}],
+			[{"uniqueItems": true}, [1, 1]], [{"uniqueItems": true}, "ab"], [{"uniqueItems": false}, [1]], [{"const": 1}, "1"], [{"const": null}, 1],
+			[{"format": "date"}, "2026-13-01"], [{"format": "date"}, ["2026-11-23"]], [{"format": "email"}, "a@b"], [{"format": "any"}, "x"],
+			[{"maximum": "9"}, 5], [{"minimum": null}, 5], [{"maxLength": "9"}, "a"], [{"minLength": null}, "a"], [{"maxItems": {}}, [1]],
+			[{"enum": {"a": 1}}, 1], [{"required": [1]}, [1]],
+		]
+		mcp.decision.allow with input as call("echo", {"v": case[1]}) with data.arguments as bounded(case[0])
+	} == set()
+}

@@ -49,7 +49,7 @@ allow if {
 # What a server asks of the client: sampling, elicitation, roots.
 allow if {
 	input.phase == "server_request"
-	server_may_ask
+	data.server_requests[input.server][input.kind] == true
 }
 
 allow if {
@@ -61,17 +61,15 @@ allow if {
 # may send under these names.
 allow if {
 	input.phase == "request"
-	server_may_ask
+	data.server_requests[input.server][input.kind] == true
 	input.response
 }
 
 allow if {
 	input.phase == "request"
-	server_may_ask
+	data.server_requests[input.server][input.kind] == true
 	input.error
 }
-
-server_may_ask if data.server_requests[input.server][input.kind] == true
 
 refusal["elicitation/create"] := "server_request_not_allowed"
 

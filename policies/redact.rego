@@ -7,7 +7,7 @@
 # gateway says what it found in one pass, and where that finds something or is not there, at
 # the JSON text. Both may suspect too much, never too little: whatever the full pass would
 # change is in that text as one of the markers below. Add a secret in data.json, under a text
-# that each match has.
+# that each match has. personal.rego adds personal data, where that is asked for.
 package mcp
 
 patches contains {"op": "replace", "path": pointer(path), "value": clean} if {
@@ -23,7 +23,7 @@ deny contains {"reason": "unclean_member_name"} if {
 	input.phase == "response"
 	suspicious
 	some [name, bare] in leaving_names
-	without_secrets(bare) != name
+	masked(bare) != name
 }
 
 # A question to the user has no patch. One that plays with the terminal is not asked.
@@ -39,6 +39,9 @@ leaving := input.response if input.phase == "response"
 leaving := input.error if input.phase == "response"
 
 leaving := input.params if input.phase == "server_request"
+
+# Where personal data is to be masked, nothing is clean before each text was looked at.
+suspicious if some _ in kinds
 
 suspicious if {
 	not scanned_clean
@@ -120,7 +123,10 @@ leaving_names contains [name, without_controls(name)] if {
 # token would look like a secret.
 cleaned(path, bare) := bare if {
 	opaque[path]
-} else := without_secrets(bare)
+} else := masked(bare)
+
+# Controls may have kept personal data apart, and secrets may hold some.
+masked(text) := without_personal(without_secrets(text))
 
 opaque := {["nextCursor"], ["requestState"]}
 

@@ -57,12 +57,10 @@ allow if {
 readable(uri) if {
 	parts := uri_parts(uri)
 	plain_path(parts.path)
-	is_array(input.user.roles)
-	some role in input.user.roles
+	some grant in grants
 	some server in [input.server, "*"]
 	some origin in parts.origins
-	some prefix in data.roles[role].resources[server][origin]
-	startswith(concat("", [parts.path, "/"]), concat("", [trim_suffix(prefix, "/"), "/"]))
+	below(parts.path, grant.resources[server][origin])
 }
 
 # The gateway's parts, if they are those of this URI.

@@ -9,21 +9,26 @@ allow if {
 	granted("tools", input.tool.name)
 }
 
+allow if {
+	input.kind == "tools/call"
+	data.servers
+	asks
+	reads_only
+}
+
 # A task goes on for as long as its caller could still begin it. The gateway knows which
 # tool began it, and lets nobody else ask about it.
 allow if {
-	about_task[input.kind]
 	input.phase == "request"
-	granted("tools", input.tool.name)
+	input.kind in {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
+	may_use_tool
 }
 
 allow if {
 	input.kind == "notifications/tasks"
 	input.phase == "response"
-	granted("tools", input.tool.name)
+	may_use_tool
 }
-
-about_task := {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
 
 allow if {
 	input.kind == "prompts/get"
@@ -39,6 +44,10 @@ allow if {
 	granted("prompts", input.params.ref.name)
 }
 
+may_use_tool if granted("tools", input.tool.name)
+
+may_use_tool if reads_only
+
 asks if input.phase == "request"
 
 asks if input.phase == "list"
@@ -48,9 +57,38 @@ asks if input.phase == "list"
 granted(section, name) if {
 	is_string(name)
 	is_array(input.user.roles)
-	some role in input.user.roles
+	some table in role_tables
 	some server in [input.server, "*"]
-	named(data.roles[role][section][server], name)
+	some role in input.user.roles
+	named(table[role][section][server], name)
+}
+
+# What the caller's roles grant.
+grants := [table[role] |
+	is_array(input.user.roles)
+	some table in role_tables
+	some role in input.user.roles
+]
+
+# The roles that all share and those of the caller's tenant, without those that rest. There
+# is no `else` in it, which partial evaluation would leave open.
+role_tables := [data.roles] if {
+	not data.tenants
+	not data.hours
+}
+
+role_tables := own_tables if data.tenants
+
+role_tables := own_tables if data.hours
+
+own_tables := [object.filter(table, active_roles) | some table in array.concat(
+	[table | table := data.roles],
+	[table | table := data.tenants[tenant].roles],
+)]
+
+active_roles := {role |
+	some role in input.user.roles
+	not resting[role]
 }
 
 named(names, name) if names[name] == true
@@ -67,6 +105,6 @@ refusal["prompts/get"] := "role_mismatch"
 
 refusal["notifications/tasks"] := "role_mismatch"
 
-refusal[method] := "role_mismatch" if some method in about_task
+refusal[method] := "role_mismatch" if some method in {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
 
 refusal["completion/complete"] := "reference_not_allowed"

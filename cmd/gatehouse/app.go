@@ -27,6 +27,7 @@ import (
 const (
 	drainTime     = 20 * time.Second // for exchanges under way when the process is to end
 	readTime      = 30 * time.Second // for a client to send its whole request
+	writeTime     = 30 * time.Second // for a client to read what it is sent; each event has it anew
 	headerTime    = 10 * time.Second // for a client to send the head of its request
 	keepAliveTime = 2 * time.Minute  // for a client to send its next request
 	maxHeaders    = 64 << 10         // bytes of the head of a request
@@ -38,6 +39,7 @@ type app struct {
 	log     *slog.Logger
 	audit   *audit.Log
 	engine  *policy.Engine
+	logs    *audit.DecisionConfig // nil: none
 	mcp     *http.Server
 	admin   *http.Server
 	mcpAt   net.Listener
@@ -58,7 +60,10 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	a.engine = policy.New(pc)
 
 	var err error
-	if a.audit, err = audit.Open(cfg.Audit.Path, stdout, cfg.Audit.Input == config.AuditInputMasked); err != nil {
+	if a.logs, err = a.decisionLogs(registry); err != nil {
+		return nil, err
+	}
+	if a.audit, err = openAudit(&cfg.Audit, stdout, a.log); err != nil {
 		return nil, err
 	}
 	parts, err := openParts(cfg, a.log)
@@ -117,6 +122,7 @@ func (a *app) server(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       readTime,
+		WriteTimeout:      writeTime,
 		IdleTimeout:       keepAliveTime,
 		MaxHeaderBytes:    maxHeaders,
 
@@ -186,11 +192,17 @@ func (a *app) ready() listen.Readiness {
 	return r
 }
 
-// run serves until the context ends, and reloads the bundle at each hangup.
+// run serves until the context ends, and at each hangup reopens the audit log
+// and reloads the bundle.
 // Exchanges under way then have some time to end.
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer func() { _ = a.audit.Close() }()
 	defer a.engine.Close()
+	if a.logs != nil {
+		logs := audit.StartDecisionLogs(*a.logs)
+		a.audit.Tap(logs.Offer)
+		defer logs.Close()
+	}
 	limitMemory(nil)
 	a.firstLoad(ctx)
 	group, ctx := errgroup.WithContext(ctx)
@@ -205,6 +217,9 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 		for {
 			select {
 			case <-hangups:
+				if err := a.audit.Reopen(); err != nil {
+					a.log.Error("audit log not reopened", "error", err)
+				}
 				_ = a.engine.Reload(ctx) // logged, and shown by /readyz
 			case <-ctx.Done():
 				return nil

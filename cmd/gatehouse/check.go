@@ -45,6 +45,9 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		return err
 	}
 	s := engine.Pin()
+	for _, w := range s.Warnings() {
+		fmt.Fprintln(out, "warning:", w)
+	}
 	_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, bundle %s (sha256 %s)\n",
 		len(cfg.Servers), cfg.Policy.Mode, s.Revision, s.SHA256)
 	return err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 	"github.com/gatehouse-mcp/gatehouse/policies"
 )
 
@@ -99,7 +100,7 @@ func writeBundle(path, extra string) error {
 			return err
 		}
 	}
-	bundle, err := policies.BundleOf(os.DirFS(folder))
+	bundle, err := policy.Build(folder, "")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,9 +22,30 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "gatehouse:", err)
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, "gatehouse:", text)
+		}
+		if code, ok := errors.AsType[exitCode](err); ok {
+			os.Exit(code.code)
+		}
 		os.Exit(1)
 	}
+}
+
+// An exitCode is an error that ends the process with a code of its own, and
+// without a word if there is no error in it.
+type exitCode struct {
+	error
+	code int
+}
+
+func (e exitCode) Unwrap() error { return e.error }
+
+func (e exitCode) Error() string {
+	if e.error == nil {
+		return ""
+	}
+	return e.error.Error()
 }
 
 // run runs one command line to its end.
@@ -35,9 +57,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), policyCommand(), auditCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return root.ExecuteContext(ctx)
+	return coded(root.ExecuteContextC(ctx))
 }

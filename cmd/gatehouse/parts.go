@@ -84,8 +84,8 @@ func openServer(u *upstream.HTTP, s config.Server, issuers *http.Client, log *sl
 		}
 	}
 	switch {
-	case s.OAuth != nil:
-		u.Tokens = tokens(s.OAuth, issuers)
+	case s.OAuth2 != nil:
+		u.Tokens = tokens(s.OAuth2, issuers)
 	case s.TokenExchange != nil:
 		u.Tokens = tokens(s.TokenExchange, issuers)
 		u.Tokens.Exchange = true

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,7 @@ func full(t testing.TB) *Record {
 		Input: &policy.Input{
 			Phase: policy.Request, Kind: "tools/call", Server: "s", Params: params, RequestIP: "192.0.2.1",
 			User: policy.User{ID: "alice", Roles: []string{"a", "b"}, Auth: "jwt", Claims: map[string]any{"x": "canary"}},
-			Tool: &policy.Tool{Name: "n", Args: params.Get("arguments"), Annotations: parse(t, `{"readOnlyHint":true}`)},
+			Tool: &policy.Tool{Name: "n", Args: params.Get("arguments"), Annotations: parse(t, `{"readOnlyHint":true,"title":"canary","x":["canary"]}`)},
 			Headers: http.Header{
 				"Authorization": {"Bearer canary"}, "X-Own-Key": {"canary"}, "Accept": {"a", "b"}, "Mcp-Name": {"=?base64?Y2FuYXJ5?="},
 			},
@@ -51,7 +52,28 @@ func line(t testing.TB, r *Record, input bool) string {
 	if err := NewLog(&out, input).Write(r); err != nil {
 		t.Fatal(err)
 	}
-	return out.String()
+	return unlinked(t, out.String())
+}
+
+// unlinked is a text of whole records without what makes them links of a chain.
+func unlinked(t testing.TB, text string) string {
+	t.Helper()
+	var bare strings.Builder
+	for line := range strings.Lines(text) {
+		record, end := strings.CutSuffix(line, "\n")
+		l, ok := parseLink([]byte(record))
+		if !ok {
+			bare.WriteString(line)
+			continue
+		}
+		if !end || !l.signed(newHasher(nil), []byte(record)) {
+			t.Errorf("not a link: %q", line)
+		}
+		record, _, _ = strings.Cut(record[:l.hashed], `,"chain":"`+string(l.chain[:]))
+		record = regexp.MustCompile(`,"torn":\d+$`).ReplaceAllString(record, "")
+		bare.WriteString(record + "}\n")
+	}
+	return bare.String()
 }
 
 const (
@@ -60,7 +82,7 @@ const (
 		`"message":"blocked by rego: role_mismatch","status":403,"bundle":{"revision":"one","sha256":"abc"},"eval_ns":1500,"items":3,"hidden":2`
 	goldenArgs  = `{"n":9007199254740993,"password":"***","a":[1.0,null,{"x":true}]}`
 	goldenInput = `,"input":{"version":1,"phase":"request","kind":"tools/call","server":"s",` +
-		`"user":{"id":"alice","roles":["a","b"],"auth":"jwt"},"tool":{"name":"n","args":` + goldenArgs + `,"annotations":{"readOnlyHint":true}},` +
+		`"user":{"id":"alice","roles":["a","b"],"auth":"jwt"},"tool":{"name":"n","args":` + goldenArgs + `,"annotations":{"readOnlyHint":true,"title":"***","x":"***"}},` +
 		`"params":{"name":"n","arguments":` + goldenArgs + `},"request_ip":"192.0.2.1",` +
 		`"headers":{"accept":"a, b","authorization":"***","mcp-name":"***","x-own-key":"***"},` +
 		`"client":{"name":"c","version":"1"},"protocol_version":"2026-07-28","transport":"http"}`
@@ -241,8 +263,11 @@ func TestWriterFails(t *testing.T) {
 				t.Errorf("%s: with room again: %v", c.name, err)
 			}
 		}
-		if want := c.torn + line(t, r, false) + line(t, r, false); w.String() != want {
-			t.Errorf("%s:\n got %q\nwant %q", c.name, w.String(), want)
+		if got, want := unlinked(t, w.String()), c.torn+line(t, r, false)+line(t, r, false); got != want {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, want)
+		}
+		if found := verify(t, nil, w.String()); len(found) > 0 {
+			t.Errorf("%s: %v", c.name, found)
 		}
 	}
 }
@@ -251,7 +276,7 @@ func TestOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	r := full(t)
 	for range 2 {
-		l, err := Open(path, nil, false)
+		l, err := Open(Config{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,20 +291,20 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	raw, err := os.ReadFile(path)
-	if want := strings.Repeat(line(t, r, false), 2); err != nil || string(raw) != want {
+	if want := strings.Repeat(line(t, r, false), 2); err != nil || unlinked(t, string(raw)) != want {
 		t.Errorf("%v, got %s", err, raw)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, mode %v", err, info.Mode())
 	}
-	if _, err := Open(t.TempDir(), nil, false); err == nil {
+	if _, err := Open(Config{Path: t.TempDir()}); err == nil {
 		t.Error("opened a directory")
 	}
-	if _, err := Open(filepath.Join(path, "x"), nil, false); err == nil {
+	if _, err := Open(Config{Path: filepath.Join(path, "x")}); err == nil {
 		t.Error("opened a file below a file")
 	}
 	var out strings.Builder
-	l, err := Open("-", &out, false)
+	l, err := Open(Config{Path: "-", Stdout: &out})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +328,7 @@ func TestConcurrentWrites(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if want := strings.Repeat(line(t, r, true), 400); out.String() != want {
+	if want := strings.Repeat(line(t, r, true), 400); unlinked(t, out.String()) != want {
 		t.Error("lines are mixed")
 	}
 }

@@ -93,6 +93,24 @@ func appendObject(b []byte, v mcp.Value) []byte {
 	return append(b, '}')
 }
 
+// appendHints adds a tool's annotations. Those that are not true or false are
+// texts of the server's, as results are.
+func appendHints(b []byte, annotations mcp.Value) []byte {
+	if !annotations.IsObject() {
+		return b
+	}
+	b = open(b, "annotations")
+	for name, v := range annotations.Members() {
+		b = append(appendString(comma(b), name.String()), ':')
+		if k := v.Kind(); k == 't' || k == 'f' {
+			b = append(b, v.Text()...)
+		} else {
+			b = append(b, masked...)
+		}
+	}
+	return append(b, '}')
+}
+
 // isURIName reports whether a member of that name holds a URI.
 func isURIName(name string) bool {
 	name = strings.ToLower(name)

@@ -46,7 +46,7 @@ type Record struct {
 	Digest     string // of a rejected message: hex SHA-256
 }
 
-// append adds the record as one line.
+// append adds the record without its last brace, which comes with its link.
 func (r *Record) append(b []byte, withInput bool) []byte {
 	b = append(b, `{"ts":"`...)
 	b = r.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
@@ -73,7 +73,7 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 	if withInput && r.Input != nil && r.Outcome != Reject {
 		b = appendInput(append(b, `,"input":`...), r.Input)
 	}
-	return append(b, "}\n"...)
+	return b
 }
 
 // about adds who asked what of whom.
@@ -151,7 +151,7 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	if in.Tool != nil {
 		b = text(open(b, "tool"), "name", in.Tool.Name)
 		b = value(b, "args", in.Tool.Args)
-		b = append(value(b, "annotations", in.Tool.Annotations), '}')
+		b = append(appendHints(b, in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
 		b = append(text(open(b, "resource"), "uri", maskURI(in.Resource.URI)), '}')

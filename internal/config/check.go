@@ -15,6 +15,7 @@ func (l *loader) checkAll(c *Config) {
 	l.checkIdentity(c)
 	l.checkProxies(c.Identity.TrustedProxies)
 	l.checkKeys(c.Identity.APIKeys)
+	l.checkAudit(&c.Audit)
 }
 
 func (l *loader) checkListeners(c *Config) {
@@ -32,15 +33,15 @@ func (l *loader) checkServers(servers map[string]Server) {
 				l.problem(at+".headerFiles", "%s is in headers too (use one of them)", header)
 			}
 		}
-		tokens := s.OAuth != nil || s.TokenExchange != nil
+		tokens := s.OAuth2 != nil || s.TokenExchange != nil
 		_, header := s.Headers["Authorization"]
 		_, file := s.HeaderFiles["Authorization"]
 		t := s.TLS
 		switch {
-		case s.OAuth != nil && s.TokenExchange != nil:
-			l.problem(at+".oauth", "cannot be given together with tokenExchange (use one of them)")
+		case s.OAuth2 != nil && s.TokenExchange != nil:
+			l.problem(at+".oauth2", "cannot be given together with tokenExchange (use one of them)")
 		case tokens && (header || file):
-			l.problem(at, "Authorization is set twice: by oauth or tokenExchange, and by a header of that name")
+			l.problem(at, "Authorization is set twice: by oauth2 or tokenExchange, and by a header of that name")
 		case (t.Certificate == "") != (t.Key == ""):
 			l.problem(at+".tls", "has certificate or key alone (give both or none)")
 		case t != ServerTLS{} && s.URL.Scheme != "https":

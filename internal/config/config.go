@@ -59,9 +59,9 @@ type Server struct {
 	// HeaderFiles are files with the values of more headers, by canonical name. They are read again when
 	// they change.
 	HeaderFiles map[string]string
-	// OAuth gets the gateway's own access token for the server, TokenExchange one for each caller in
+	// OAuth2 gets the gateway's own access token for the server, TokenExchange one for each caller in
 	// exchange for the caller's. At most one is set, and then nothing else sets Authorization.
-	OAuth, TokenExchange *TokenClient
+	OAuth2, TokenExchange *TokenClient
 	// TLS is used only with an https URL.
 	TLS ServerTLS
 }
@@ -145,21 +145,6 @@ type Deny struct {
 	ShowReason bool // the client gets the policy's reason
 }
 
-// AuditInput says how much of the policy's input a decision record holds.
-type AuditInput string
-
-// The amounts of input in a record.
-const (
-	AuditInputNone   AuditInput = "none"
-	AuditInputMasked AuditInput = "masked" // all of it, with secrets masked
-)
-
-// Audit says where decision records go.
-type Audit struct {
-	Path  string // a file, or "-" for standard output
-	Input AuditInput
-}
-
 // Limits bound what one message may cost.
 type Limits struct {
 	MaxMessageBytes int64 // 1 to 1 GiB
@@ -194,8 +179,11 @@ func defaults() *Config {
 			Timeout:        50 * time.Millisecond,
 			AllowOnMissing: true,
 		},
-		Deny:   Deny{Style: DenyAuto, ShowReason: true},
-		Audit:  Audit{Path: "-", Input: AuditInputMasked},
+		Deny: Deny{Style: DenyAuto, ShowReason: true},
+		Audit: Audit{Path: "-", Input: AuditInputMasked, DecisionLogs: DecisionLogs{
+			BufferBytes: 8 << 20,
+			Delay:       Range{Min: 5 * time.Second, Max: 30 * time.Second},
+		}},
 		Limits: Limits{MaxMessageBytes: 4 << 20},
 	}
 }

@@ -55,7 +55,7 @@ func mustLoad(t testing.TB, file string, env vars, flags config.Flags) *config.C
 
 // diff compares configurations, with the types whose fields are hidden by their text.
 func diff(want, got *config.Config) string {
-	return cmp.Diff(want, got, cmp.Comparer(func(a, b *url.URL) bool { return a.String() == b.String() }),
+	return cmp.Diff(want, got, cmp.Comparer(func(a, b *url.URL) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
 }
 
@@ -89,8 +89,10 @@ func byDefault() *config.Config {
 			AllowOnMissing: true,
 			AllowOnError:   false,
 		},
-		Deny:   config.Deny{Style: config.DenyAuto, ShowReason: true},
-		Audit:  config.Audit{Path: "-", Input: config.AuditInputMasked},
+		Deny: config.Deny{Style: config.DenyAuto, ShowReason: true},
+		Audit: config.Audit{Path: "-", Input: config.AuditInputMasked, DecisionLogs: config.DecisionLogs{
+			BufferBytes: 8388608, Delay: config.Range{Min: 5 * time.Second, Max: 30 * time.Second},
+		}},
 		Limits: config.Limits{MaxMessageBytes: 4194304},
 	}
 }
@@ -126,15 +128,19 @@ func TestExample(t *testing.T) {
 		},
 		"calendar": {
 			URL: mustURL(t, "https://calendar.example/mcp"),
-			OAuth: &config.TokenClient{
-				TokenURL: mustURL(t, "https://idp.example/token"),
-				ClientID: "gatehouse", ClientSecret: "c4lendar", Scopes: []string{"calendar.read"}, Resource: "https://calendar.example/mcp",
+			OAuth2: &config.TokenClient{
+				OAuth2: config.OAuth2{
+					TokenURL: mustURL(t, "https://idp.example/token"),
+					ClientID: "gatehouse", ClientSecret: "c4lendar", Scopes: []string{"calendar.read"},
+				},
+				Resource: "https://calendar.example/mcp",
 			},
 		},
 		"mail": {
 			URL: mustURL(t, "https://mail.example/mcp"),
 			TokenExchange: &config.TokenClient{
-				TokenURL: mustURL(t, "https://idp.example/token"), ClientID: "gatehouse", ClientSecret: "m4il", Audience: "mail",
+				OAuth2:   config.OAuth2{TokenURL: mustURL(t, "https://idp.example/token"), ClientID: "gatehouse", ClientSecret: "m4il"},
+				Audience: "mail",
 			},
 		},
 	}
@@ -153,9 +159,14 @@ func TestExample(t *testing.T) {
 	}
 	want.Policy.Bundle = "bundle.tar.gz"
 	want.Policy.SHA256 = "bundle.tar.gz.sha256"
+	want.Audit.ChainKeyFile = "/etc/gatehouse/chain.key"
+	want.Audit.Rotate = config.Rotate{MaxBytes: 104857600, Keep: 10}
+	want.Audit.DecisionLogs.URL = mustURL(t, "https://logs.example.com/v1")
+	want.Audit.DecisionLogs.Credentials.Bearer = "s3cr3t"
+	want.Audit.DecisionLogs.CA = "/etc/gatehouse/ca.pem"
 	want.Origins = []string{"https://chat.example.com"}
 
-	env := vars{"WEATHER_TOKEN": "s3cr3t", "CALENDAR_SECRET": "c4lendar", "MAIL_SECRET": "m4il"}
+	env := vars{"WEATHER_TOKEN": "s3cr3t", "CALENDAR_SECRET": "c4lendar", "MAIL_SECRET": "m4il", "LOGS_TOKEN": "s3cr3t"}
 	got, err := config.Load("../../examples/gatehouse.yaml", env.lookup, config.Flags{})
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +190,18 @@ policy:
   onMissing: deny
   onError: allow
 deny: {style: toolResult, showReason: false}
-audit: {path: /var/log/gatehouse.jsonl, input: none}
+audit:
+  path: /var/log/gatehouse.jsonl
+  input: none
+  chainKeyFile: /etc/chain.key
+  rotate: {maxBytes: 1, keep: 2}
+  decisionLogs:
+    url: https://logs.example/v1
+    credentials: {bearerFile: token}
+    ca: ca.pem
+    console: true
+    bufferBytes: 65536
+    uploadSeconds: {min: 0, max: 1}
 origins: ["http://a.example:80", "https://a.example:8443", "vscode-webview://x"]
 limits: {maxMessageBytes: 1}
 `
@@ -198,7 +220,15 @@ func TestEveryScalarOfTheFile(t *testing.T) {
 		AllowOnError: true,
 	}
 	want.Deny = config.Deny{Style: config.DenyToolResult}
-	want.Audit = config.Audit{Path: "/var/log/gatehouse.jsonl", Input: config.AuditInputNone}
+	want.Audit = config.Audit{
+		Path: "/var/log/gatehouse.jsonl", Input: config.AuditInputNone, ChainKeyFile: "/etc/chain.key",
+		Rotate: config.Rotate{MaxBytes: 1, Keep: 2},
+		DecisionLogs: config.DecisionLogs{
+			URL: mustURL(t, "https://logs.example/v1"), Console: true, CA: "ca.pem", BufferBytes: 65536,
+			Credentials: config.Credentials{BearerFile: "token"},
+			Delay:       config.Range{Max: time.Second},
+		},
+	}
 	want.Origins = []string{"http://a.example", "https://a.example:8443", "vscode-webview://x"}
 	want.Limits.MaxMessageBytes = 1
 	if d := diff(want, mustLoad(t, unusual, nil, config.Flags{})); d != "" {

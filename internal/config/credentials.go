@@ -1,90 +1,83 @@
 package config
 
 import (
-	"crypto/tls"
 	"net/url"
 	"strings"
 )
 
-// TLS is how a listener proves itself. Its files are read again when they change.
-type TLS struct {
-	Certificate string // a PEM file: the certificate, and those up to the root's
-	Key         string // a PEM file
-	// ClientCA is a PEM file with the roots of client certificates; empty: none are asked for. A client
-	// may still come without one.
-	ClientCA   string
-	MinVersion uint16 // as in crypto/tls
+// Credentials are what the gateway shows to a service of its own. At most one kind is set.
+type Credentials struct {
+	Bearer      Secret
+	BearerFile  string       // a file with the token
+	Basic       *Basic       // nil: none
+	Certificate *Certificate // nil: none
+	OAuth2      *OAuth2      // nil: none
 }
 
-func (t *TLS) keys() []key {
-	return append(t.adminKeys(), key{name: "clientCA", into: scalar(inputPath(&t.ClientCA))})
+// Basic is a user of HTTP's Basic scheme.
+type Basic struct {
+	Username string
+	Password Secret
 }
 
-func (t *TLS) adminKeys() []key {
-	t.MinVersion = tls.VersionTLS12
-	return []key{
-		{name: "certificate", into: scalar(inputPath(&t.Certificate)), required: true},
-		{name: "key", into: scalar(inputPath(&t.Key)), required: true},
-		{name: "minVersion", into: scalar(tlsVersion(&t.MinVersion))},
-	}
+// Certificate is a client certificate and its key, files in PEM.
+type Certificate struct {
+	Certificate, Key string
 }
 
-func tlsVersion(dst *uint16) leaf {
-	v := parsed(dst, "1.2 or 1.3", func(text string) (uint16, bool) {
-		version, ok := map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[text]
-		return version, ok
-	})
-	v.typ = floatType
-	return v
-}
-
-// Handles says what seals the handles that clients bring back.
-type Handles struct {
-	// KeyFile has one secret a line; empty: the process makes one that nobody else has.
-	KeyFile string
-}
-
-func (h *Handles) keys() []key {
-	return []key{{name: "keyFile", into: scalar(inputPath(&h.KeyFile))}}
-}
-
-// ServerTLS is how a server and the gateway prove themselves to each other.
-// Its files are read again when they change; an empty path is none.
-type ServerTLS struct {
-	CA          string // a PEM file: the only roots that are trusted, in place of the system's
-	Certificate string // a PEM file; with Key or not at all
-	Key         string // a PEM file
-	ServerName  string // the name in the server's certificate; empty: the URL's
-}
-
-func (t *ServerTLS) keys() []key {
-	return []key{
-		{name: "ca", into: scalar(inputPath(&t.CA))},
-		{name: "certificate", into: scalar(inputPath(&t.Certificate))},
-		{name: "key", into: scalar(inputPath(&t.Key))},
-		{name: "serverName", into: scalar(hostName(&t.ServerName))},
-	}
-}
-
-// A TokenClient is the gateway as a client of an authorization server.
-type TokenClient struct {
+// OAuth2 is a client of a token endpoint, by the client credentials grant.
+type OAuth2 struct {
 	TokenURL     *url.URL // https, or http at a loopback address
 	ClientID     string
 	ClientSecret Secret
 	Scopes       []string // what to ask for; empty: whatever is given
-	Audience     string   // for whom the token is to be, by name; empty: not said
-	Resource     string   // the same by URL (RFC 8707); empty: not said
+}
+
+// A TokenClient is one that says for whom its tokens are to be.
+type TokenClient struct {
+	OAuth2
+	Audience string // by name; empty: not said
+	Resource string // by URL (RFC 8707); empty: not said
+}
+
+func (c *Credentials) keys() []key {
+	return []key{
+		{name: "bearer", into: scalar(headerValue(&c.Bearer))},
+		{name: "bearerFile", into: scalar(filePath(&c.BearerFile))},
+		{name: "basic", into: pointer(&c.Basic, (*Basic).keys)},
+		{name: "clientCertificate", into: pointer(&c.Certificate, (*Certificate).keys)},
+		{name: "oauth2", into: pointer(&c.OAuth2, (*OAuth2).keys)},
+	}
+}
+
+func (b *Basic) keys() []key {
+	return []key{
+		{name: "username", into: scalar(identifier(&b.Username)), required: true},
+		{name: "password", into: scalar(headerValue(&b.Password)), required: true},
+	}
+}
+
+func (c *Certificate) keys() []key {
+	return []key{
+		{name: "certificate", into: scalar(filePath(&c.Certificate)), required: true},
+		{name: "key", into: scalar(filePath(&c.Key)), required: true},
+	}
+}
+
+func (o *OAuth2) keys() []key {
+	return []key{
+		{name: "tokenUrl", into: scalar(tokenURL(&o.TokenURL)), required: true},
+		{name: "clientId", into: scalar(identifier(&o.ClientID)), required: true},
+		{name: "clientSecret", into: scalar(clientSecret(&o.ClientSecret)), required: true},
+		{name: "scopes", into: list(&o.Scopes, scope)},
+	}
 }
 
 func (c *TokenClient) keys() []key {
-	return []key{
-		{name: "tokenUrl", into: scalar(tokenURL(&c.TokenURL)), required: true},
-		{name: "clientId", into: scalar(identifier(&c.ClientID)), required: true},
-		{name: "clientSecret", into: scalar(clientSecret(&c.ClientSecret)), required: true},
-		{name: "scopes", into: list(&c.Scopes, scope)},
-		{name: "audience", into: scalar(identifier(&c.Audience))},
-		{name: "resource", into: scalar(resource(&c.Resource))},
-	}
+	return append(c.OAuth2.keys(),
+		key{name: "audience", into: scalar(identifier(&c.Audience))},
+		key{name: "resource", into: scalar(resource(&c.Resource))},
+	)
 }
 
 func tokenURL(dst **url.URL) leaf {
@@ -117,14 +110,11 @@ func scope(dst *string) leaf {
 	})
 }
 
-func hostName(dst *string) leaf {
-	return parsed(dst, "the name of a host", func(text string) (string, bool) {
-		return text, text != "" && printable(text) && !strings.ContainsAny(text, " /@:*")
-	})
-}
-
-func inputPath(dst *string) leaf {
-	return parsed(dst, "the path of a file", func(text string) (string, bool) {
-		return text, text != "" && printable(text) && !strings.Contains(text, "://")
-	})
+// pointer takes an object that may be left out.
+func pointer[T any](dst **T, keys func(*T) []key) sink {
+	return func(l *loader, path string, n *node) {
+		v := new(T)
+		object(func() []key { return keys(v) })(l, path, n)
+		*dst = v
+	}
 }

@@ -50,14 +50,6 @@ func object(keys func() []key) sink {
 	}
 }
 
-// optional takes a mapping with a fixed set of keys that may be left out as a whole.
-func optional[T any](dst **T, keys func(*T) []key) sink {
-	return func(l *loader, path string, n *node) {
-		*dst = new(T)
-		object(func() []key { return keys(*dst) })(l, path, n)
-	}
-}
-
 // mapping takes a mapping from names, which name checks, to objects.
 func mapping[T any](dst *map[string]T, name check, keys func(*T) []key) sink {
 	return func(l *loader, path string, n *node) {

@@ -27,10 +27,6 @@ var credentialErrors = []struct{ name, file, want string }{
 		`g.yaml:1: handles.keyFile: "a\nb" is not the path of a file`,
 	},
 	{
-		"a URL for a path", `handles: {keyFile: "https://a.example/k?s3cr3t"}`,
-		`g.yaml:1: handles.keyFile: "https://a.example/k?…" is not the path of a file`,
-	},
-	{
 		"TLS without https", `mcpServers: {a: {url: "http://a", tls: {ca: ca.pem}}}`,
 		`g.yaml:1: mcpServers.a.tls: has no use with an http URL (use https)`,
 	},
@@ -51,33 +47,33 @@ var credentialErrors = []struct{ name, file, want string }{
 		`g.yaml:1: mcpServers.a.headerFiles.host: "host" is a header that the gateway sets or drops itself`,
 	},
 	{
-		"two ways to a token", "mcpServers:\n  a:\n    url: http://a\n    oauth: {" + aClient + "}\n    tokenExchange: {" + aClient + "}\n",
-		`g.yaml:4: mcpServers.a.oauth: cannot be given together with tokenExchange (use one of them)`,
+		"two ways to a token", "mcpServers:\n  a:\n    url: http://a\n    oauth2: {" + aClient + "}\n    tokenExchange: {" + aClient + "}\n",
+		`g.yaml:4: mcpServers.a.oauth2: cannot be given together with tokenExchange (use one of them)`,
 	},
 	{
-		"a token and a header", `mcpServers: {a: {url: "http://a", headerFiles: {authorization: f}, oauth: {` + aClient + `}}}`,
-		`g.yaml:1: mcpServers.a: Authorization is set twice: by oauth or tokenExchange, and by a header of that name`,
+		"a token and a header", `mcpServers: {a: {url: "http://a", headerFiles: {authorization: f}, oauth2: {` + aClient + `}}}`,
+		`g.yaml:1: mcpServers.a: Authorization is set twice: by oauth2 or tokenExchange, and by a header of that name`,
 	},
 	{
 		"an exchange and a header", `mcpServers: {a: {url: "http://a", headers: {authorization: s3cr3t}, tokenExchange: {` + aClient + `}}}`,
-		`g.yaml:1: mcpServers.a: Authorization is set twice: by oauth or tokenExchange, and by a header of that name`,
+		`g.yaml:1: mcpServers.a: Authorization is set twice: by oauth2 or tokenExchange, and by a header of that name`,
 	},
 	{
-		"half a client", `mcpServers: {a: {url: "http://a", oauth: {clientId: a}}}`,
-		"g.yaml:1: mcpServers.a.oauth.tokenUrl: is missing\ng.yaml:1: mcpServers.a.oauth.clientSecret: is missing",
+		"half a client", `mcpServers: {a: {url: "http://a", oauth2: {clientId: a}}}`,
+		"g.yaml:1: mcpServers.a.oauth2.tokenUrl: is missing\ng.yaml:1: mcpServers.a.oauth2.clientSecret: is missing",
 	},
 	{
-		"tokens in the clear", `mcpServers: {a: {url: "http://a", oauth: {tokenUrl: "http://idp.example/t?s3cr3t", clientId: a, clientSecret: b}}}`,
-		`g.yaml:1: mcpServers.a.oauth.tokenUrl: "http://idp.example/t?…" is not an absolute https URL without credentials ` +
+		"tokens in the clear", `mcpServers: {a: {url: "http://a", oauth2: {tokenUrl: "http://idp.example/t?s3cr3t", clientId: a, clientSecret: b}}}`,
+		`g.yaml:1: mcpServers.a.oauth2.tokenUrl: "http://idp.example/t?…" is not an absolute https URL without credentials ` +
 			`and fragment (or an http URL at a loopback address)`,
 	},
 	{
-		"secret", `mcpServers: {a: {url: "http://a", oauth: {tokenUrl: "https://i/t", clientId: a, clientSecret: "s3cr3t\n"}}}`,
-		`g.yaml:1: mcpServers.a.oauth.clientSecret: the value (not shown) is not a secret (not empty, no control characters)`,
+		"secret", `mcpServers: {a: {url: "http://a", oauth2: {tokenUrl: "https://i/t", clientId: a, clientSecret: "s3cr3t\n"}}}`,
+		`g.yaml:1: mcpServers.a.oauth2.clientSecret: the value (not shown) is not a secret (not empty, no control characters)`,
 	},
 	{
-		"two scopes in one", `mcpServers: {a: {url: "http://a", oauth: {` + aClient + `, scopes: [a b]}}}`,
-		`g.yaml:1: mcpServers.a.oauth.scopes[0]: "a b" is not a scope (not empty, no spaces, no " and no \)`,
+		"two scopes in one", `mcpServers: {a: {url: "http://a", oauth2: {` + aClient + `, scopes: [a b]}}}`,
+		`g.yaml:1: mcpServers.a.oauth2.scopes[0]: "a b" is not a scope (not empty, no spaces, no " and no \)`,
 	},
 	{
 		"resource", `mcpServers: {a: {url: "http://a", tokenExchange: {` + aClient + `, resource: weather}}}`,

@@ -64,6 +64,30 @@ var fileErrors = []struct{ name, file, want string }{
 		`g.yaml:1: audit.path: "" is not the path of a file, or "-" for standard output`,
 	},
 	{
+		"negative size", `audit: {rotate: {maxBytes: -1}}`,
+		`g.yaml:1: audit.rotate.maxBytes: "-1" is not a whole number of bytes (0 or more)`,
+	},
+	{
+		"small buffer", `audit: {decisionLogs: {console: true, bufferBytes: 1}}`,
+		`g.yaml:1: audit.decisionLogs.bufferBytes: "1" is not a whole number of bytes (65536 to 1073741824)`,
+	},
+	{
+		"no destination", `audit: {decisionLogs: {console: false}}`,
+		`g.yaml:1: audit.decisionLogs: has neither a url nor console: true (set one, or leave decisionLogs out)`,
+	},
+	{
+		"min above max", `audit: {decisionLogs: {console: true, uploadSeconds: {min: 2, max: 1}}}`,
+		`g.yaml:1: audit.decisionLogs.uploadSeconds: min is 2s and max 1s (max must be 1 or more, and not less than min)`,
+	},
+	{
+		"two credentials", `audit: {decisionLogs: {url: "http://a", credentials: {bearer: s3cr3t, basic: {username: u, password: s3cr3t}}}}`,
+		`g.yaml:1: audit.decisionLogs.credentials: has bearer and basic (use one of them)`,
+	},
+	{
+		"half a certificate", `audit: {decisionLogs: {url: "http://a", credentials: {clientCertificate: {certificate: f}}}}`,
+		`g.yaml:1: audit.decisionLogs.credentials.clientCertificate.key: is missing`,
+	},
+	{
 		"bad onError", `policy: {onError: ignore}`,
 		`g.yaml:1: policy.onError: "ignore" is not one of allow, deny`,
 	},
@@ -86,7 +110,7 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"a key that comes later", `mcpServers: {files: {command: npx}}`,
-		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers, headerFiles, oauth, tokenExchange, tls)\n" +
+		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers, headerFiles, oauth2, tokenExchange, tls)\n" +
 			"g.yaml:1: mcpServers.files.url: is missing",
 	},
 	{
@@ -132,7 +156,7 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"string for mapping", `audit: stdout`,
-		`g.yaml:1: audit: a single value is not a mapping (allowed: path, input)`,
+		`g.yaml:1: audit: a single value is not a mapping (allowed: path, input, chainKeyFile, rotate, decisionLogs)`,
 	},
 	{
 		"string for list", `origins: https://a.example`,

@@ -6,8 +6,8 @@ func (c *Config) keys() []key {
 	return []key{
 		{name: "listen", into: scalar(address(&c.Listen))},
 		{name: "admin", into: scalar(address(&c.Admin))},
-		{name: "tls", into: optional(&c.TLS, (*TLS).keys)},
-		{name: "adminTls", into: optional(&c.AdminTLS, (*TLS).adminKeys)},
+		{name: "tls", into: pointer(&c.TLS, (*TLS).keys)},
+		{name: "adminTls", into: pointer(&c.AdminTLS, (*TLS).adminKeys)},
 		{name: "mcpServers", into: mapping(&c.Servers, serverName, (*Server).keys)},
 		{name: "identity", into: object(c.Identity.keys)},
 		{name: "policy", into: object(c.Policy.keys)},
@@ -23,9 +23,9 @@ func (s *Server) keys() []key {
 	return []key{
 		{name: "url", into: scalar(serverURL(&s.URL)), required: true},
 		{name: "headers", into: scalars(&s.Headers, headerName, headerValue)},
-		{name: "headerFiles", into: scalars(&s.HeaderFiles, headerName, inputPath)},
-		{name: "oauth", into: optional(&s.OAuth, (*TokenClient).keys)},
-		{name: "tokenExchange", into: optional(&s.TokenExchange, (*TokenClient).keys)},
+		{name: "headerFiles", into: scalars(&s.HeaderFiles, headerName, filePath)},
+		{name: "oauth2", into: pointer(&s.OAuth2, (*TokenClient).keys)},
+		{name: "tokenExchange", into: pointer(&s.TokenExchange, (*TokenClient).keys)},
 		{name: "tls", into: object(s.TLS.keys)},
 	}
 }
@@ -89,13 +89,6 @@ func (d *Deny) keys() []key {
 	return []key{
 		{name: "style", into: scalar(oneOf(&d.Style, DenyAuto, DenyHTTP, DenyJSONRPC, DenyToolResult))},
 		{name: "showReason", into: scalar(boolean(&d.ShowReason))},
-	}
-}
-
-func (a *Audit) keys() []key {
-	return []key{
-		{name: "path", into: scalar(outputPath(&a.Path))},
-		{name: "input", into: scalar(oneOf(&a.Input, AuditInputNone, AuditInputMasked))},
 	}
 }
 

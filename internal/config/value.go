@@ -120,11 +120,15 @@ func messageBytes(dst *int64) leaf {
 	return whole(dst, "a whole number of bytes (1 to 1073741824)", 1, 1<<30, 1)
 }
 
+func count(dst *int) leaf {
+	return whole(dst, "a whole number (0 to 1000000)", 0, 1e6, 1)
+}
+
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 
 // whole is a leaf for a decimal number from least to most, counted in units: no sign, no other base, no
 // leading zero, which YAML would take for octal.
-func whole[T ~int64](dst *T, want string, least, most int64, unit T) leaf {
+func whole[T ~int64 | ~int](dst *T, want string, least, most int64, unit T) leaf {
 	v := parsed(dst, want, func(text string) (T, bool) {
 		n, err := strconv.ParseInt(text, 10, 64)
 		return T(n) * unit, err == nil && decimal.MatchString(text) && least <= n && n <= most
@@ -143,6 +147,10 @@ func identifier(dst *string) leaf {
 	return parsed(dst, "a name (not empty, no control characters)", func(text string) (string, bool) {
 		return text, text != "" && printable(text)
 	})
+}
+
+func filePath(dst *string) leaf {
+	return parsed(dst, "the path of a file", func(text string) (string, bool) { return text, text != "" && printable(text) })
 }
 
 func outputPath(dst *string) leaf {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -104,6 +105,11 @@ func (p *Proxies) trusts(addr netip.Addr) bool {
 	return false
 }
 
+// headers are those that only a trusted proxy may set.
+func (p *Proxies) headers() []string {
+	return []string{p.UserHeader, p.RolesHeader, "X-Forwarded-For", "Forwarded", "X-Real-Ip"}
+}
+
 // Identify implements Method for peers that are trusted proxies.
 func (p *Proxies) Identify(h http.Header, peer netip.Addr) (*Caller, error) {
 	users := h.Values(p.UserHeader)
@@ -131,6 +137,14 @@ type Identifier struct {
 	Proxies   *Proxies
 }
 
+// Reads reports whether who calls, or from where, may be told by the header with
+// this canonical name.
+func (i *Identifier) Reads(name string) bool {
+	return name == "Authorization" || name == "X-Api-Key" || slices.ContainsFunc(i.Proxies.headers(), func(h string) bool {
+		return name == http.CanonicalHeaderKey(h)
+	})
+}
+
 // Identify returns the caller and the address it calls from. It deletes the
 // headers that only a trusted proxy may set when they come from anyone else,
 // and refuses a request that proves two different callers.
@@ -138,7 +152,7 @@ func (i *Identifier) Identify(h http.Header, peer netip.Addr) (*Caller, netip.Ad
 	peer = peer.Unmap()
 	from := i.Proxies.client(h, peer)
 	if !i.Proxies.trusts(peer) {
-		for _, name := range []string{i.Proxies.UserHeader, i.Proxies.RolesHeader, "X-Forwarded-For", "Forwarded", "X-Real-Ip"} {
+		for _, name := range i.Proxies.headers() {
 			h.Del(name)
 		}
 	}

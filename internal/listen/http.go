@@ -68,7 +68,9 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *HTTP) receive(x *gateway.Exchange, r *http.Request) *mcp.Error {
-	dropConnectionNamed(r.Header)
+	if bad := h.dropConnectionNamed(r.Header); bad != nil {
+		return bad
+	}
 	r.Header.Set("Host", r.Host)
 	if bad := h.identify(x, r); bad != nil {
 		return bad
@@ -154,13 +156,25 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 }
 
 // dropConnectionNamed deletes the headers that Connection names: they are for
-// this hop alone.
-func dropConnectionNamed(h http.Header) {
-	for _, names := range h.Values("Connection") {
+// this hop alone. One that the gateway goes by never is. Behind a proxy that
+// hands on Connection a client could else take away what the proxy says of it.
+func (h *HTTP) dropConnectionNamed(header http.Header) *mcp.Error {
+	for _, names := range header.Values("Connection") {
 		for name := range strings.SplitSeq(names, ",") {
-			h.Del(strings.TrimSpace(name))
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if strings.HasPrefix(name, "Mcp") || strings.HasPrefix(name, "X-Forwarded-") || endToEnd[name] || h.Identity.Reads(name) {
+				return mcp.Refuse(http.StatusBadRequest, "invalid request", "Connection names a header of more than one hop")
+			}
+			header.Del(name)
 		}
 	}
+	return nil
+}
+
+// endToEnd are headers that the gateway goes by, beside those of the protocol
+// and those that tell who calls.
+var endToEnd = map[string]bool{
+	"Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Host": true, "Origin": true,
 }
 
 // httpReply answers one HTTP request.

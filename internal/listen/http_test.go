@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -241,14 +242,14 @@ func TestHeadersThatArrive(t *testing.T) {
 	t.Parallel()
 	r := &recorder{}
 	raw(t, start(t, r, nil), without("Connection", post(
-		"/mcp", "Connection: X-Hop, mcp-name", "Connection: close,X-Other", "X-Hop: 1", "X-Other: 1", "Mcp-Name: t", "Mcp-Method: ping",
+		"/mcp", "Connection: X-Hop, keep-alive", "Connection: close,X-Other", "X-Hop: 1", "X-Other: 1", "Mcp-Method: ping",
 		"Mcp_Method: lie", "Mcp-Param-A: 1", "Mcp-Param-A: 2", "X-Forwarded-User: root", "X-Forwarded-For: 10.0.0.1", "Cookie: a=b",
 	)))
 	if len(r.served) != 1 {
 		t.Fatalf("refused: %v", r.causes)
 	}
 	x, h := r.served[0], r.served[0].Header
-	for _, gone := range []string{"X-Hop", "X-Other", "Mcp-Name", "X-Forwarded-User", "X-Forwarded-For"} {
+	for _, gone := range []string{"X-Hop", "X-Other", "X-Forwarded-User", "X-Forwarded-For"} {
 		if _, ok := h[gone]; ok {
 			t.Errorf("%s is still there", gone)
 		}
@@ -265,6 +266,36 @@ func TestHeadersThatArrive(t *testing.T) {
 	}
 }
 
+// A trusted proxy may hand on the Connection header of a client. That must take
+// away nothing of what the proxy says.
+func TestConnectionNamesWhatTheGatewayGoesBy(t *testing.T) {
+	t.Parallel()
+	behind := func(h *HTTP) {
+		p := &identity.Proxies{
+			CIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, UserHeader: "x-auth-user", RolesHeader: "X-Auth-Roles",
+		}
+		h.Identity = &identity.Identifier{Proxies: p, Methods: []identity.Method{p}, Anonymous: h.Identity.Anonymous}
+	}
+	said := []string{"X-Auth-User: bob", "X-Auth-Roles: contractor", "X-Forwarded-For: 192.0.2.9", "Mcp-Method: ping"}
+	var tries []try
+	for _, value := range []string{
+		"x-auth-user", "X-AUTH-ROLES", "close, X-Auth-User", "x-forwarded-for,close", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "Authorization",
+		"X-Api-Key", "Mcp-Session-Id", "mcp-method", "Mcp-Protocol-Version", "Mcp-Param-A", "Content-Type", "Content-Length", "Origin", "host", "\tx-auth-user\t",
+	} {
+		tries = append(tries, try{value, post("/mcp", append(said, "Connection: "+value)...), 400})
+	}
+	for _, value := range []string{"", ",", "X-Hop", "keep-alive, Upgrade, HTTP2-Settings", "TE", "x-auth user"} {
+		tries = append(tries, try{"harmless " + value, post("/mcp", append(said, "Connection: "+value)...), 200})
+	}
+	check(t, tries, behind)
+
+	r := &recorder{}
+	raw(t, start(t, r, behind), post("/mcp", append(said, "Connection: X-Hop")...))
+	if len(r.served) != 1 || r.served[0].Caller.ID != "bob" || r.served[0].RequestIP != "192.0.2.9" {
+		t.Errorf("served %+v", r.served)
+	}
+}
+
 func TestUnauthorized(t *testing.T) {
 	t.Parallel()
 	keys := func(h *HTTP) {
@@ -277,7 +308,7 @@ func TestUnauthorized(t *testing.T) {
 		{"no key", post("/mcp"), 401},
 		{"wrong key", post("/mcp", "Authorization: Bearer wrong"), 401},
 		{"two keys", post("/mcp", "Authorization: Bearer key", "X-Api-Key: key"), 401},
-		{"key named by Connection", post("/mcp", "Authorization: Bearer key", "Connection: Authorization"), 401},
+		{"key named by Connection", post("/mcp", "Authorization: Bearer key", "Connection: Authorization"), 400},
 		{"key in the query", post("/mcp?access_token=key"), 401},
 		{"no key, unknown path", post("/x"), 401},
 		{"no key, wrong method", "PUT /mcp HTTP/1.1\r\nHost: HOST\r\n\r\n", 401},

@@ -295,7 +295,7 @@ func TestForbiddenBuiltins(t *testing.T) {
 	for _, c := range []string{
 		`http.send({"method": "get", "url": "http://127.0.0.1"})`, `opa.runtime()`, `net.lookup_ip_addr("localhost")`,
 		`bits.lsh(1, 2)`, `rego.parse_module("a", "b")`, `trace("x")`, `strings.render_template("{{.a}}", {"a": 1})`,
-		`json.match_schema({}, {"$ref": "#"})`, `json.verify_schema({})`,
+		`json.match_schema({}, {"$ref": "file:///etc/hostname"})`, `json.verify_schema({})`,
 		`graphql.is_valid("", "")`, `graphql.parse("", "")`, `graphql.parse_and_verify("", "")`,
 		`graphql.parse_query("{a}")`, `graphql.parse_schema("")`, `graphql.schema_is_valid("")`,
 	} {

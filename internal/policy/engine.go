@@ -70,6 +70,7 @@ func (e *Engine) Reload(ctx context.Context) error {
 	} else {
 		e.current.Store(next)
 		e.cfg.Log.Info("bundle activated", "revision", next.Revision, "sha256", next.SHA256)
+		next.warn(e.cfg.Log)
 	}
 	if e.cfg.OnLoad != nil {
 		e.cfg.OnLoad(err)

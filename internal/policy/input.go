@@ -84,6 +84,11 @@ type shared struct {
 // afterwards share what they have in common.
 func (in *Input) Begin() { in.shared = &shared{} }
 
+// size is that of the parts of a message that may be large, in bytes.
+func (in *Input) size() int {
+	return len(in.Params.Text()) + len(in.Response.Text()) + len(in.Error.Text())
+}
+
 // interned keys of the input document.
 var (
 	keyVersion   = ast.InternedTerm("version")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 )
 
 // Visible judges an item of a list: may this caller ever use it? The decision
@@ -27,41 +28,46 @@ func (s *Snapshot) Visible(in *Input) (d Decision, fresh bool) {
 	if in.shared == nil {
 		in.Begin()
 	}
-	if s.reads.varies {
-		return s.judgeItem(in), true
-	}
 	key := s.itemKey(in)
 	if d, ok := s.visible.get(key); ok {
 		return d, false
 	}
-	d = s.judgeItem(in)
-	if d.Err == nil {
+	d, varied := s.judgeItem(in)
+	if d.Err == nil && !varied && !s.reads.hidden {
 		s.visible.put(key, d)
 	}
 	return d, true
 }
 
-func (s *Snapshot) judgeItem(in *Input) Decision {
-	d := s.timed(in, s.evaluate)
+// judgeItem reports also whether a built-in was asked whose answer changes, as the time
+// does, so that the decision holds for now only.
+func (s *Snapshot) judgeItem(in *Input) (d Decision, varied bool) {
+	calls := s.varyingCalls()
+	d = s.timed(in, func(in *Input) Decision { return s.ask(in.term(s.reads), 0, calls) })
 	none := errors.Is(d.Err, errUndefined) // as it may well be without arguments
-	if d.Allow || d.Err != nil && !none {
-		return d
+	if d.Err != nil && !none {
+		return d, s.reads.varies
 	}
-	mayPass := !none && d.Code != CodeDeny
+	mayPass := d.Allow || !none && d.Code != CodeDeny
 	stays := mayPass
-	if s.reads.args {
+	if !d.Allow && s.reads.args {
 		t := in.term(s.reads)
 		if !mayPass {
 			if _, looked := s.looks(t, readsArguments, time.Now().Add(s.timeout)); !looked {
-				return d
+				return d, false
 			}
 		}
-		stays = s.couldAllow(t) != never
+		could, err := s.couldAllow(t, calls)
+		if err != nil { // calls may still be in use
+			d.Allow, d.Err = true, nil
+			return d, s.reads.varies
+		}
+		stays = could != never
 	}
 	if stays {
 		d.Allow, d.Err = true, nil
 	}
-	return d
+	return d, len(calls) > 0
 }
 
 // Members of the input that a call has and a list item has not.
@@ -71,14 +77,10 @@ var unknowns = []*ast.Term{
 	ast.MustParseTerm("input.params"),
 }
 
-func (s *Snapshot) couldAllow(item *ast.Term) truth {
-	could, err := within(s.workers, 0, s.timeout, func(cancel topdown.Cancel) (truth, error) {
+func (s *Snapshot) couldAllow(item *ast.Term, calls builtins.NDBCache) (truth, error) {
+	return within(s.workers, 0, s.timeout, func(cancel topdown.Cancel) (truth, error) {
 		bodies, support, err := s.newQuery(s.possible, item, cancel).
-			WithUnknowns(unknowns).WithNondeterministicBuiltins(true).PartialRun(context.Background())
+			WithUnknowns(unknowns).WithNondeterministicBuiltins(true).WithNDBuiltinCache(calls).PartialRun(context.Background())
 		return newResidue(item, support).anyOf(bodies), err
 	})
-	if err != nil {
-		return unclear
-	}
-	return could
 }

@@ -292,7 +292,10 @@ func TestVisibleMemo(t *testing.T) {
 	const module = `decision := {"allow": true, "reason": json.marshal([input.user, input.server, input.kind, input.tool])}
 client := input.client`
 	withHeaders := module + "\nheaders := input.headers"
-	varies := module + "\nnow := time.now_ns()"
+	varies := "decision := {\"allow\": time.now_ns() > 0}"
+	later := "decision := {\"allow\": true} if { time.now_ns() > 0; input.tool.args.t == 1 }"
+	denies := "default decision := {\"allow\": false}\ndecision := {\"allow\": true} if { time.now_ns() > 0; input.tool.args.t == 1 }"
+	unused := module + "\nnow := time.now_ns()"
 	jwt := module + "\ntoken := io.jwt.decode_verify(\"a.b.c\", {})"
 	for _, c := range []struct {
 		name, module string
@@ -313,6 +316,9 @@ client := input.client`
 		{"headers not read", module, func(in *Input) { in.Headers = http.Header{"A": {"b"}} }, false},
 		{"headers read", withHeaders, func(in *Input) { in.Headers = http.Header{"A": {"b"}} }, true},
 		{"the time", varies, func(*Input) {}, true},
+		{"the time before arguments", later, func(*Input) {}, true},
+		{"the time before a denial", denies, func(*Input) {}, true},
+		{"the time, not asked", unused, func(*Input) {}, false},
 		{"a token's expiry", jwt, func(*Input) {}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -77,6 +77,7 @@ func exprsOf(c *ast.Compiler) map[*ast.Expr]*reads {
 	return exprs
 }
 
-func readsArguments(r *reads) bool { return r.args }
+// readsArguments counts what varies in: at another time it may lead to them.
+func readsArguments(r *reads) bool { return r.args || r.varies }
 
 func readsMessage(r *reads) bool { return r.message() }

@@ -16,9 +16,6 @@ import (
 // Only what is allowed is remembered, and only what is allowed is watched: a
 // caller who makes up names has no work done for it twice.
 func (s *Snapshot) recall(in *Input) Decision {
-	if s.reads.varies {
-		return s.evaluate(in)
-	}
 	key := s.factsKey(in)
 	d, known := s.settled.get(key)
 	if known && d.Allow {

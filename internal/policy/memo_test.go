@@ -117,6 +117,9 @@ var settlers = map[string]string{
 	"function not called":   "decision := {\"allow\": true} if not f(1)\nf(x) if { x == 2; input.tool.args.t == 1 }",
 	"every of nothing":      "decision := {\"allow\": true} if { every x in [] { g(x) } }\ng(x) if input.tool.args.t == x",
 	"headers of another":    "decision := {\"allow\": true} if not bad\nbad if { input.server == \"other\"; input.headers.t == \"1\" }",
+	"another tool's time":   "decision := {\"allow\": true} if not bad\nbad if { input.tool.name == \"y\"; time.now_ns() == 1 }",
+	"unused time":           "decision := {\"allow\": true}\nnow := time.now_ns()",
+	"unused expiry":         "decision := {\"allow\": true}\nt := io.jwt.decode_verify(\"a.b.c\", {})",
 	"scan":                  `decision := {"allow": input.scan.plain}`,
 	"with a fact":           "decision := {\"allow\": true} if ok with input.user as {\"id\": \"z\"}\nok if input.user.id == \"z\"",
 	"comprehension of data": "decision := {\"allow\": count([x | some x in data.mcp.table]) == 1}\ntable := {\"a\": 1}",
@@ -135,8 +138,8 @@ var others = map[string]string{
 	"time":            `decision := {"allow": time.now_ns() > 0}`,
 	"random":          `decision := {"allow": rand.intn("x", 2) < 2}`,
 	"uuid":            `decision := {"allow": uuid.rfc4122(input.tool.name) != ""}`,
-	"unused time":     "decision := {\"allow\": true}\nnow := time.now_ns()",
-	"expiry":          "decision := {\"allow\": true}\nt := io.jwt.decode_verify(\"a.b.c\", {})",
+	"expiry":          "decision := {\"allow\": true} if not bad\nbad if io.jwt.decode_verify(input.kind, {\"secret\": \"s\"})[0]",
+	"time not asked":  "decision := {\"allow\": true}\nbad if time.now_ns() == 1\ndecision := {\"allow\": false} if { bad; input.tool.name == \"y\" }",
 }
 
 func TestMemo(t *testing.T) {

@@ -11,6 +11,7 @@ type reads struct {
 	members map[string]bool
 	args    bool // the arguments or params of a request
 	varies  bool // a built-in whose answer changes: the time, a random number
+	hidden  bool // one of those that OPA does not know for such
 }
 
 func (r *reads) member(name string) bool { return r.all || r.members[name] }
@@ -18,7 +19,7 @@ func (r *reads) member(name string) bool { return r.all || r.members[name] }
 // message reports whether anything is read that may differ between messages of
 // the same facts.
 func (r *reads) message() bool {
-	if r.all || r.args {
+	if r.all || r.args || r.varies {
 		return true
 	}
 	for name := range r.members {
@@ -74,8 +75,9 @@ func (r *reads) walk(x any) {
 }
 
 func (r *reads) ref(ref ast.Ref) {
-	if b, ok := ast.BuiltinMap[ref.String()]; ok && (b.Nondeterministic || readsClock[b.Name]) {
-		r.varies = true
+	if b, ok := ast.BuiltinMap[ref.String()]; ok {
+		r.varies = r.varies || b.Nondeterministic || readsClock[b.Name]
+		r.hidden = r.hidden || readsClock[b.Name]
 	}
 	if !ref.HasPrefix(ast.InputRootRef) {
 		return

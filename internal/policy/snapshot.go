@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 )
 
 // A Snapshot is one activated bundle: compiler, data and query, none of which
@@ -32,13 +33,18 @@ type Snapshot struct {
 	reads    *reads
 	exprs    map[*ast.Expr]*reads // what each expression reads
 	scanner  *scanner             // nil if the policy reads no scan
-	visible  memo                 // what Visible answered
-	settled  memo                 // what Decide need not ask again
+	warnings []string
+	visible  memo // what Visible answered
+	settled  memo // what Decide need not ask again
 	workers  *workers
 	timeout  time.Duration
 }
 
 const answer = ast.Var("decision")
+
+// Warnings are what no input can be, as in a misspelt member of it: rules that
+// ask for it never apply. Each says where it is.
+func (s *Snapshot) Warnings() []string { return s.warnings }
 
 // newSnapshot compiles a bundle for the rule at path, as in mcp/decision.
 func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
@@ -57,9 +63,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open data: %w", err)
 	}
-	s.compiler = ast.NewCompiler().WithCapabilities(capabilities()).
-		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn)).
-		WithStageAfterID(ast.StageCheckDeprecatedBuiltins, unindexed)
+	s.compiler = NewCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
 	}
@@ -79,6 +83,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.possible, err = s.compiler.QueryCompiler().Compile(allow); err != nil {
 		return nil, fmt.Errorf("compile query: %w", err)
 	}
+	s.warnings = warnings(modules)
 	s.reads = readsOf(s.compiler)
 	s.exprs = exprsOf(s.compiler)
 	s.visible.size, s.settled.size = maxVisible, maxSettled
@@ -96,7 +101,8 @@ var unsafe = map[string]bool{
 	"http.send": true, "net.lookup_ip_addr": true, "opa.runtime": true,
 	"rego.parse_module": true, "trace": true, "bits.lsh": true,
 	"strings.render_template": true,
-	"json.match_schema":       true, "json.verify_schema": true,
+	// These also open what a $ref to a file:// URL names, which no capability forbids.
+	"json.match_schema": true, "json.verify_schema": true,
 	"graphql.is_valid": true, "graphql.parse": true, "graphql.parse_and_verify": true,
 	"graphql.parse_query": true, "graphql.parse_schema": true, "graphql.schema_is_valid": true,
 }
@@ -125,30 +131,32 @@ func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 	if in.shared == nil {
 		in.Begin()
 	}
-	if s.scanner != nil {
-		if scan := s.scanner.of(in); scan != nil {
-			scanned := *in
-			scanned.scan = scan
-			in = &scanned
-		}
-	}
-	d := decide(in)
+	d := decide(s.scanned(in))
 	d.Eval = time.Since(start)
 	return d
 }
 
-// evaluate asks the policy.
-func (s *Snapshot) evaluate(in *Input) Decision {
-	d, err := s.ask(in.term(s.reads), len(in.Params.Text())+len(in.Response.Text())+len(in.Error.Text()))
-	if err != nil {
-		return Decision{Err: explain(err)}
+// scanned is the input with its scan, if the policy reads it.
+func (s *Snapshot) scanned(in *Input) *Input {
+	if s.scanner != nil {
+		if scan := s.scanner.of(in); scan != nil {
+			scanned := *in
+			scanned.scan = scan
+			return &scanned
+		}
 	}
-	return d
+	return in
 }
 
-func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err error) {
+// evaluate asks the policy.
+func (s *Snapshot) evaluate(in *Input) Decision {
+	return s.ask(in.term(s.reads), in.size(), nil)
+}
+
+// answerOf runs the query for the decision.
+func answerOf(q *topdown.Query) (d Decision, err error) {
 	results := 0
-	err = s.newQuery(s.query, input, cancel).Iter(context.Background(), func(r topdown.QueryResult) error {
+	err = q.Iter(context.Background(), func(r topdown.QueryResult) error {
 		results++
 		d, err = parseDecision(r[answer])
 		return err
@@ -157,6 +165,15 @@ func (s *Snapshot) eval(input *ast.Term, cancel topdown.Cancel) (d Decision, err
 		err = errUndefined
 	}
 	return d, err
+}
+
+// varyingCalls is where an evaluation notes its calls of built-ins whose answer
+// changes. It may be looked at when the evaluation has ended.
+func (s *Snapshot) varyingCalls() builtins.NDBCache {
+	if !s.reads.varies {
+		return nil
+	}
+	return builtins.NDBCache{}
 }
 
 func (s *Snapshot) newQuery(body ast.Body, input *ast.Term, cancel topdown.Cancel) *topdown.Query {

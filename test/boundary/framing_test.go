@@ -66,7 +66,7 @@ func startFramings(t *testing.T, all []framing) (*logged, []endpoint) {
 	gw := startLogged(t, "testdata/guard", servers, nil)
 	var endpoints []endpoint
 	for name := range servers {
-		endpoints = append(endpoints, endpoint{name, strings.TrimSuffix(gw.URL, "/mcp") + "/servers/" + name + "/mcp"})
+		endpoints = append(endpoints, endpoint{Name: name, URL: strings.TrimSuffix(gw.URL, "/mcp") + "/servers/" + name + "/mcp"})
 	}
 	slices.SortFunc(endpoints, func(a, b endpoint) int { return strings.Compare(a.Name, b.Name) })
 	return gw, endpoints
@@ -77,7 +77,7 @@ func throughWire(endpoints []endpoint, w *wire) []endpoint {
 	var all []endpoint
 	for _, e := range endpoints {
 		if u, err := url.Parse(e.URL); err == nil && !strings.HasPrefix(e.Name, "g-") {
-			all = append(all, endpoint{e.Name, "http://" + w.addr + u.Path})
+			all = append(all, endpoint{e.Name, "http://" + w.addr + u.Path, e.Stream})
 		}
 	}
 	return all

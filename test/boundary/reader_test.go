@@ -99,8 +99,9 @@ func (w *wire) carry(client net.Conn, to string) {
 
 // An endpoint is one that clients read from, named for what is behind it.
 type endpoint struct {
-	Name string `json:"name"`
-	URL  string `json:"url"`
+	Name   string `json:"name"`
+	URL    string `json:"url"`
+	Stream string `json:"stream,omitempty"` // to be listened to: "last" up to its last message, or "any"
 }
 
 // A reader is a client of an official SDK. For each endpoint it returns all that its program was given:
@@ -145,8 +146,12 @@ func goReader(version string) reader {
 			group.Go(func() {
 				turns <- struct{}{}
 				defer func() { <-turns }()
-				p := &program{version: version, url: e.URL}
-				p.run(t)
+				p := &program{version: version, url: e.URL, last: make(chan struct{})}
+				if e.Stream == "" {
+					p.run(t)
+				} else {
+					p.listen(t, e.Stream == "last")
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				saw[e.Name] = p.all()
@@ -162,6 +167,8 @@ type program struct {
 	version, url string
 	mu           sync.Mutex
 	given        []string
+	once         sync.Once
+	last         chan struct{} // closed when the last message of a stream was given
 }
 
 func (p *program) all() []string {
@@ -194,6 +201,9 @@ func (p *program) connect(ctx context.Context) *mcp.ClientSession {
 	client.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			p.note([]any{method, req.GetParams()}, nil)
+			if u, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok && u.URI == lastURI {
+				p.once.Do(func() { close(p.last) })
+			}
 			return next(ctx, method, req)
 		}
 	})
@@ -233,4 +243,25 @@ func (p *program) run(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Errorf("%s: the client got no answer", p.url)
 	}
+}
+
+// listen has the server's own messages come, by the stream that is of the version.
+func (p *program) listen(t *testing.T, last bool) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	session := p.connect(ctx)
+	if session == nil {
+		t.Errorf("%s: no session", p.url)
+		return
+	}
+	p.note("subscribed", session.Subscribe(ctx, &mcp.SubscribeParams{URI: lastURI}))
+	if last {
+		select {
+		case <-p.last:
+		case <-ctx.Done():
+			t.Errorf("%s: the client did not get the last message", p.url)
+		}
+	}
+	p.note(session.ListTools(ctx, nil))
+	_ = session.Close() // it may be dead
 }

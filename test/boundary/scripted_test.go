@@ -61,6 +61,8 @@ func (f *framing) write(conn net.Conn, r *request) {
 		"EVIL", `{"jsonrpc":"2.0","id":`+string(r.ID)+`,"result":`+result+`}`, "SAFE", safe, "RESULT", result, "HIDDEN", hiddenTools,
 		"NOTE", `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"x":["`+canary+`"]}}}`,
 		"ASK", `{"jsonrpc":"2.0","id":77,"method":"elicitation/create","params":{"message":"`+canary+`","requestedSchema":{"type":"object","properties":{}}}}`,
+		"ACKED", about(r, "subscriptions/acknowledged", `"notifications":{}`), "UPDATED", about(r, "resources/updated", `"uri":"`+vault+`"`),
+		"LAST", about(r, "resources/updated", `"uri":"`+lastURI+`"`), "SUBSCRIPTION", subscription(string(r.ID)),
 		"ID", string(r.ID), "LENGTH", strconv.Itoa(len(safe)),
 	)
 	mark := strings.NewReplacer(canary, canary+"-"+f.name+"-", hidden, hidden+"-"+f.name+"-")
@@ -86,9 +88,24 @@ func (f *framing) write(conn net.Conn, r *request) {
 	}
 }
 
+// Resources that notifications tell of: a hidden one, and the one that ends a stream.
+const (
+	vault   = "test://vault/S"
+	lastURI = "test://last"
+)
+
+// about is a notification of a subscription.
+func about(r *request, what, members string) string {
+	return `{"jsonrpc":"2.0","method":"notifications/` + what + `","params":{` + members + `,` + subscription(string(r.ID)) + `}}`
+}
+
+func subscription(id string) string {
+	return `"_meta":{"io.modelcontextprotocol/subscriptionId":` + id + `}`
+}
+
 // scripted is a server that answers in each framing below a path of its own. Below /f/ it opens sessions as it
 // should, and answers what follows in the framing. Below /c/ it does not get so far, and below /g/ it also
-// sends its own messages in the framing.
+// sends its own messages in the framing. Below /s/ it does so in long-lived streams alone.
 func scripted(t testing.TB, all []framing) string {
 	byName := map[string]*framing{}
 	for i := range all {
@@ -116,17 +133,19 @@ func answer(w http.ResponseWriter, r *http.Request, f *framing) {
 		err = json.Unmarshal(text, &asked)
 	}
 	connects := asked.Method == "initialize" || asked.Method == "server/discover"
+	when := r.PathValue("when")
+	streams := r.Method == http.MethodGet || asked.Method == "subscriptions/listen"
 	switch {
 	case err != nil || f == nil:
 		http.Error(w, "what?", http.StatusBadRequest)
-	case r.Method == http.MethodGet && r.PathValue("when") == "g":
+	case r.Method == http.MethodGet && (when == "g" || when == "s"):
 		asked = request{ID: json.RawMessage("1"), Method: "tools/call"}
 		hijack(w, func(conn net.Conn) { f.write(conn, &asked) })
 	case r.Method != http.MethodPost:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	case asked.Method == "" || asked.ID == nil:
 		w.WriteHeader(http.StatusAccepted)
-	case connects && r.PathValue("when") != "c":
+	case connects && when != "c", when == "s" && !streams:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, asked.safe()) // a gateway that has left needs no answer
 	default:

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 	"github.com/gatehouse-mcp/gatehouse/policies"
 )
 
@@ -114,7 +115,11 @@ func forbidden(t *testing.T, _ []byte) []byte {
 // starter is a bundle that is good in itself.
 func starter(t *testing.T, _ []byte) []byte {
 	t.Helper()
-	raw, err := policies.Bundle()
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, policies.FS()); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := policy.Build(folder, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 	"github.com/gatehouse-mcp/gatehouse/policies"
 	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
@@ -221,7 +222,7 @@ func writeBundle(t *testing.T, path string, n int) {
 	}
 	var bundle []byte
 	if err == nil {
-		bundle, err = policies.BundleOf(os.DirFS(folder))
+		bundle, err = policy.Build(folder, "")
 	}
 	if err == nil {
 		err = os.WriteFile(path+".new", bundle, 0o600)

@@ -5,14 +5,24 @@ package stories
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +42,9 @@ func TestMain(m *testing.M) {
 		"mcp-server": server,
 		"call":       call,
 		"await":      await,
+		"exits":      exits,
+		"keypair":    keypair,
+		"await-file": awaitFile,
 	})
 }
 
@@ -144,7 +157,19 @@ func call() {
 
 // await is the command await URL [TEXT]: it waits until the URL answers with
 // a body that has the text, and prints the body.
-func await() {
+func await() { awaitText(get) }
+
+// awaitFile is the command await-file PATH [TEXT]: it waits until there is a
+// file that has the text, and prints the file.
+func awaitFile() {
+	awaitText(func(_ context.Context, path string) (string, error) {
+		text, err := os.ReadFile(path)
+		return string(text), err
+	})
+}
+
+// awaitText waits until what get gets at the first argument has the second one.
+func awaitText(get func(ctx context.Context, at string) (string, error)) {
 	url, want := os.Args[1], ""
 	if len(os.Args) > 2 {
 		want = os.Args[2]
@@ -163,6 +188,40 @@ func await() {
 		case <-ctx.Done():
 			fail(fmt.Errorf("%s: no %q in %s: %w", url, want, body, err))
 		}
+	}
+}
+
+// exits is the command exits CODE COMMAND ARGS: it runs the command, which must
+// end with that code.
+func exits() {
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := cmd.Run()
+	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != os.Args[1] {
+		fail(fmt.Errorf("exit code %s, want %s: %w", got, os.Args[1], err))
+	}
+}
+
+// keypair is the command keypair RS256|ES256 PRIVATE PUBLIC: it writes the two
+// keys of a pair, in PEM.
+func keypair() {
+	var key crypto.Signer
+	var err error
+	if os.Args[1] == "RS256" {
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	} else {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	if err != nil {
+		fail(err)
+	}
+	private, err1 := x509.MarshalPKCS8PrivateKey(key)
+	public, err2 := x509.MarshalPKIXPublicKey(key.Public())
+	err = errors.Join(err1, err2,
+		os.WriteFile(os.Args[2], pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+		os.WriteFile(os.Args[3], pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
+	if err != nil {
+		fail(err)
 	}
 }
 

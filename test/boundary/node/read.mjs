@@ -33,6 +33,36 @@ const does = [
   client => client.getPrompt({ name: 'p' }),
 ];
 
+const lastURI = 'test://last';
+
+/** Has the server's own messages come, by the stream that is of the revision. */
+async function listen({ url, stream }) {
+  const given = [];
+  const note = value => given.push(show(value));
+  const [client, transport] = newClient(new URL(url));
+  const last = new Promise(done => {
+    client.fallbackNotificationHandler = async notification => {
+      note(notification);
+      if (notification.params?.uri === lastURI) done();
+    };
+  });
+  client.fallbackRequestHandler = async request => {
+    note(request);
+    return { action: 'decline' };
+  };
+  client.onerror = note;
+  try {
+    await client.connect(transport);
+    if (mode === 'auto') note(await client.listen({ resourceSubscriptions: [lastURI] }));
+    if (stream === 'last') await last;
+    note(await client.listTools());
+  } catch (error) {
+    note(error);
+  }
+  await client.close().catch(note);
+  return given;
+}
+
 async function read({ url }) {
   const given = [];
   const note = value => given.push(show(value));
@@ -60,7 +90,7 @@ setTimeout(() => process.exit(1), 2 * patience).unref();
 const endpoints = JSON.parse(readFileSync(0, 'utf8'));
 const saw = {};
 async function worker() {
-  for (let e = endpoints.pop(); e; e = endpoints.pop()) saw[e.name] = await read(e);
+  for (let e = endpoints.pop(); e; e = endpoints.pop()) saw[e.name] = await (e.stream ? listen(e) : read(e));
 }
 await Promise.all(Array.from({ length: 8 }, worker));
 process.stdout.write(JSON.stringify(saw), () => process.exit(0)); // SDK timers must not keep the process

@@ -1,6 +1,6 @@
 package mcp
 
-# A tool is hidden, and no text with the canary may reach a client, wherever it stands.
+# A tool and the resources of a host are hidden, and no text with the canary may reach a client, wherever it stands.
 default decision := {"allow": true}
 
 decision := {"allow": false, "reason": "hidden"} if hidden
@@ -11,6 +11,10 @@ decision := {"allow": false, "reason": "canary"} if {
 }
 
 hidden if startswith(input.tool.name, "hidden_tool")
+
+hidden if input.resource.host == "vault"
+
+hidden if input.resource.valid == false
 
 leaks if told(input.response)
 
