@@ -99,16 +99,21 @@ func addQuestions(s *mcp.Server) {
 	}))
 }
 
-// asking is a tool that asks the client and answers with what it hears.
+// asking is a tool that asks the client and answers with what it hears. It asks anew unless the client
+// brings its state back.
 func asking(question mcp.InputRequest) tool {
 	return func(_ context.Context, req *mcp.CallToolRequest, _ input) (*mcp.CallToolResult, any, error) {
-		switch heard := req.Params.InputResponses["question"].(type) {
+		heard := req.Params.InputResponses["question"]
+		if req.Params.RequestState != "asked" {
+			heard = nil
+		}
+		switch heard := heard.(type) {
 		case *mcp.ElicitResult:
 			return textResult(fmt.Sprint(heard.Content["color"])), nil, nil
 		case *mcp.CreateMessageWithToolsResult:
 			return &mcp.CallToolResult{Content: heard.Content}, nil, nil
 		default:
-			return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{"question": question}}, nil, nil
+			return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{"question": question}, RequestState: "asked"}, nil, nil
 		}
 	}
 }
