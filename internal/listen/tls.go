@@ -16,6 +16,14 @@ type TLSFiles struct {
 	ClientCA    string // the roots of client certificates; empty: none are asked for
 }
 
+// suites are those of TLS 1.2 that have forward secrecy and authenticate what
+// they encrypt. Those of 1.3 all do.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 // NewTLS returns the configuration of a listener with TLS of at least that
 // version. When the files change, new connections go by what they then say. A
 // client may come without a certificate; one that it shows must be good.
@@ -32,7 +40,9 @@ func NewTLS(files TLSFiles, minVersion uint16, log *slog.Logger) (*tls.Config, e
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: not a certificate and its key in PEM", files.Certificate, files.Key)
 		}
-		c := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: minVersion, NextProtos: []string{"http/1.1"}}
+		c := &tls.Config{
+			Certificates: []tls.Certificate{pair}, MinVersion: minVersion, CipherSuites: suites, NextProtos: []string{"http/1.1"},
+		}
 		if files.ClientCA == "" {
 			return c, nil
 		}

@@ -85,7 +85,7 @@ func TestTLSVersionsAndProtocols(t *testing.T) {
 		{"1.2 at a strict one", strict, &tls.Config{MaxVersion: tls.VersionTLS12}, 0, ""},
 		{"1.3 at a strict one", strict, &tls.Config{}, tls.VersionTLS13, ""},
 		{"a key exchange without secrecy", lenient, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}, 0, ""},
-		{"CBC alone", lenient, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256}}, 0, ""},
+		{"CBC alone", lenient, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, 0, ""},
 		{"HTTP/2 or 1.1", lenient, &tls.Config{NextProtos: []string{"h2", "http/1.1"}}, tls.VersionTLS13, "http/1.1"},
 		{"HTTP/2 alone", lenient, &tls.Config{NextProtos: []string{"h2"}}, 0, ""},
 		{"another name", lenient, &tls.Config{ServerName: "other.example"}, 0, ""},
