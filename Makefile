@@ -3,7 +3,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check check-go check-policies bench bench-load conformance fuzz soak clean
+.PHONY: demo build test tool check check-go check-policies bench bench-load conformance fuzz soak clean
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -35,6 +35,17 @@ TOOLS         := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 GOFUMPT       := $(TOOLS)/gofumpt-v0.12.0
 BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
+
+OPA           := $(TOOLS)/opa-v1.22.2
+REGISTRY      := $(TOOLS)/registry-v3.1.2
+NGINX         := $(TOOLS)/nginx
+
+# test/bundles needs these.
+test: $(OPA) $(REGISTRY) $(NGINX)
+
+# Installs one of these for a test that needs it, and prints its path: make tool TOOL=REGISTRY
+tool: $($(TOOL))
+	@echo $($(TOOL))
 
 check-go: $(GOFUMPT) $(GOLANGCI_LINT)
 	@unformatted=$$($(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then \
@@ -87,5 +98,18 @@ $(TOOLS)/golangci-lint-%:
 	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$*)
 $(TOOLS)/gofumpt-%:
 	$(call install,mvdan.cc/gofumpt,$*)
+$(TOOLS)/opa-%:
+	$(call install,github.com/open-policy-agent/opa,$*)
 $(TOOLS)/benchstat-%:
 	$(call install,golang.org/x/perf/cmd/benchstat,$*)
+
+# The registry, built from a module of its own, without the storage of a dozen clouds.
+$(REGISTRY): $(wildcard test/bundles/registry/*)
+	@echo 'install $(notdir $@)'; mkdir -p $(TOOLS); cd test/bundles/registry && go build -o $@ .
+
+# nginx is the one that is there, or Debian's, unpacked: that needs no root.
+$(NGINX):
+	@echo 'install nginx'; mkdir -p $(TOOLS); if nginx=$$(command -v nginx); then ln -s "$$nginx" $@; exit; fi; \
+	unpacked=$$(mktemp -d); trap 'rm -rf "$$unpacked"' EXIT; cd "$$unpacked"; \
+	apt-get download nginx > /dev/null 2>&1 || { apt-get update > /dev/null; apt-get download nginx > /dev/null; }; \
+	dpkg -x nginx_*.deb .; mv usr/sbin/nginx $@

@@ -35,15 +35,16 @@ const (
 
 // An app is one gateway: its listeners, its policy and its audit log.
 type app struct {
-	cfg     *config.Config
-	log     *slog.Logger
-	audit   *audit.Log
-	engine  *policy.Engine
-	logs    *audit.DecisionConfig // nil: none
-	mcp     *http.Server
-	admin   *http.Server
-	mcpAt   net.Listener
-	adminAt net.Listener
+	cfg       *config.Config
+	log       *slog.Logger
+	audit     *audit.Log
+	engine    *policy.Engine
+	candidate *candidate            // nil: none
+	logs      *audit.DecisionConfig // nil: none
+	mcp       *http.Server
+	admin     *http.Server
+	mcpAt     net.Listener
+	adminAt   net.Listener
 }
 
 // newApp opens what the gateway needs. run gives it all back.
@@ -55,9 +56,10 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	pc := policyConfig(cfg, a.log)
 	pc.OnLoad = func(err error) {
 		metrics.BundleLoaded(err)
-		limitMemory(a.engine.Pin())
+		a.limitMemory()
 	}
 	a.engine = policy.New(pc)
+	a.candidate = newCandidate(cfg, a.log, a.limitMemory, registry)
 
 	var err error
 	if a.logs, err = a.decisionLogs(registry); err != nil {
@@ -77,14 +79,19 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 		return nil, fmt.Errorf("open admin listener: %w", err)
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
+	g := a.gateway(metrics, parts)
 	a.mcp = a.server(&listen.HTTP{
-		Gateway:  a.gateway(metrics, parts),
+		Gateway:  g,
 		Identity: identifier(&cfg.Identity),
 		Origins:  origins,
 		Limit:    cfg.Limits.MaxMessageBytes,
 		Only:     onlyServer(cfg.Servers),
 	})
 	admin := &listen.Admin{Origins: origins, Metrics: registry, Ready: a.ready}
+	if a.candidate != nil {
+		admin.Candidate = func() *gateway.CandidateReport { return a.candidate.Report(a.engine) }
+		a.candidate.path = g
+	}
 	a.admin = a.server(admin.Handler())
 	return a, nil
 }
@@ -99,16 +106,18 @@ const (
 	bundleTimes = 16
 )
 
-// limitMemory sets how much memory the process should use with a bundle, which
-// may be nil. GOGC and GOMEMLIMIT in the environment win.
-func limitMemory(s *policy.Snapshot) {
+// limitMemory sets how much memory the process should use with its bundles, if
+// any are loaded. GOGC and GOMEMLIMIT in the environment win.
+func (a *app) limitMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		limit := int64(softMemory)
-		if s != nil {
-			limit += bundleTimes * s.Size
+		for _, e := range a.engines() {
+			if s := e.Pin(); s != nil {
+				limit += bundleTimes * s.Size
+			}
 		}
 		debug.SetMemoryLimit(limit)
 	}
@@ -132,7 +141,7 @@ func (a *app) server(h http.Handler) *http.Server {
 }
 
 func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
-	return &gateway.Gateway{
+	g := &gateway.Gateway{
 		Upstreams:  parts.upstreams,
 		Policy:     a.engine,
 		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
@@ -146,6 +155,10 @@ func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
 		Metrics:    metrics,
 		Handles:    parts.handles,
 	}
+	if a.candidate != nil {
+		g.Candidate = a.candidate.Candidate
+	}
+	return g
 }
 
 func onlyServer(servers map[string]config.Server) string {
@@ -186,8 +199,10 @@ func (a *app) ready() listen.Readiness {
 	} else {
 		r.Ready = a.cfg.Policy.Mode != config.ModeEnforce || a.cfg.Policy.AllowOnMissing
 	}
-	if err := a.engine.Status().Err; err != nil {
-		r.Policy.Error = err.Error()
+	status := a.engine.Status()
+	r.Policy.From = status.From
+	if status.Err != nil {
+		r.Policy.Error = status.Err.Error()
 	}
 	return r
 }
@@ -197,13 +212,15 @@ func (a *app) ready() listen.Readiness {
 // Exchanges under way then have some time to end.
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer func() { _ = a.audit.Close() }()
-	defer a.engine.Close()
+	for _, e := range a.engines() {
+		defer e.Close()
+	}
 	if a.logs != nil {
 		logs := audit.StartDecisionLogs(*a.logs)
 		a.audit.Tap(logs.Offer)
 		defer logs.Close()
 	}
-	limitMemory(nil)
+	a.limitMemory()
 	a.firstLoad(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	for server, at := range map[*http.Server]net.Listener{a.mcp: a.mcpAt, a.admin: a.adminAt} {
@@ -213,10 +230,12 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 		a.engine.Poll(ctx)
 		return nil
 	})
+	a.candidate.run(ctx, group)
 	group.Go(func() error {
 		for {
 			select {
 			case <-hangups:
+				a.candidate.hangup()
 				if err := a.audit.Reopen(); err != nil {
 					a.log.Error("audit log not reopened", "error", err)
 				}

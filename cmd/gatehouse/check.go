@@ -35,28 +35,36 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if _, err := openParts(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	if cfg.Policy.Bundle == "" {
-		_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, no bundle\n", len(cfg.Servers), cfg.Policy.Mode)
-		return err
+	said := "no bundle"
+	if cfg.Policy.Bundle != "" {
+		loaded, err := tryBundle(ctx, policyConfig(cfg, slog.New(slog.DiscardHandler)), out)
+		if err != nil {
+			return err
+		}
+		said = "bundle " + loaded
 	}
-	engine := policy.New(policyConfig(cfg, slog.New(slog.DiscardHandler)))
+	if cfg.Policy.Candidate.Bundle != "" {
+		loaded, err := tryBundle(ctx, candidateConfig(cfg, slog.New(slog.DiscardHandler)), out)
+		if err != nil {
+			return fmt.Errorf("candidate: %w", err)
+		}
+		said += ", candidate " + loaded
+	}
+	_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, %s\n", len(cfg.Servers), cfg.Policy.Mode, said)
+	return err
+}
+
+// tryBundle loads a bundle, warns of what is odd in it, and tells which it is.
+func tryBundle(ctx context.Context, cfg policy.Config, out io.Writer) (string, error) {
+	cfg.ReadOnly = true
+	engine := policy.New(cfg)
 	defer engine.Close()
 	if err := engine.Reload(ctx); err != nil {
-		return err
+		return "", err
 	}
 	s := engine.Pin()
 	for _, w := range s.Warnings() {
 		fmt.Fprintln(out, "warning:", w)
 	}
-	_, err := fmt.Fprintf(out, "ok: %d servers, mode %s, bundle %s (sha256 %s)\n",
-		len(cfg.Servers), cfg.Policy.Mode, s.Revision, s.SHA256)
-	return err
-}
-
-// policyConfig is the policy's part of the configuration.
-func policyConfig(cfg *config.Config, log *slog.Logger) policy.Config {
-	p := cfg.Policy
-	return policy.Config{
-		Bundle: p.Bundle, SHA256: p.SHA256, Poll: p.Poll, Decision: p.Decision, Timeout: p.Timeout, Log: log,
-	}
+	return fmt.Sprintf("%s (sha256 %s)", s.Revision, s.SHA256), nil
 }

@@ -40,6 +40,7 @@ Exit codes, for all commands: 0 is yes, done or allow; 1 is no, found or deny;
 	cmd.AddCommand(
 		policyTestCommand(), policyCheckCommand(), policyFmtCommand(), policyEvalCommand(),
 		policyBuildCommand(), policySignCommand(), policyInspectCommand(), policyInitCommand(),
+		policyReplayCommand(), rollbackCommand(),
 	)
 	return cmd
 }

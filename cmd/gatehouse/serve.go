@@ -41,8 +41,8 @@ func configFlags(cmd *cobra.Command, path *string, flags *config.Flags) {
 	f := cmd.Flags()
 	f.StringVar(path, "config", "", "YAML `file` with the configuration")
 	f.StringVar(&flags.Listen, "listen", "", "`address` of the MCP listener")
-	f.StringVar(&flags.Admin, "admin", "", "`address` of /healthz, /readyz and /metrics")
-	f.StringVar(&flags.PolicyBundle, "policy-bundle", "", "policy bundle: a .tar.gz `file`, a directory or a URL")
+	f.StringVar(&flags.Admin, "admin", "", "`address` of /healthz, /readyz, /metrics and /v1/candidate")
+	f.StringVar(&flags.PolicyBundle, "policy-bundle", "", "policy bundle: a .tar.gz `file`, a directory, a URL or an oci:// reference")
 	f.StringVar(&flags.PolicyMode, "policy-mode", "", "off, permissive or enforce")
 	f.StringVar(&flags.Upstream, "upstream", "", "`URL` of the only MCP server")
 }

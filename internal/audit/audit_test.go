@@ -82,7 +82,7 @@ const (
 		`"message":"blocked by rego: role_mismatch","status":403,"bundle":{"revision":"one","sha256":"abc"},"eval_ns":1500,"items":3,"hidden":2`
 	goldenArgs  = `{"n":9007199254740993,"password":"***","a":[1.0,null,{"x":true}]}`
 	goldenInput = `,"input":{"version":1,"phase":"request","kind":"tools/call","server":"s",` +
-		`"user":{"id":"alice","roles":["a","b"],"auth":"jwt"},"tool":{"name":"n","args":` + goldenArgs + `,"annotations":{"readOnlyHint":true,"title":"***","x":"***"}},` +
+		`"user":{"id":"alice","roles":["a","b"],"auth":"jwt","claims":"***"},"tool":{"name":"n","args":` + goldenArgs + `,"annotations":{"readOnlyHint":true,"title":"***","x":"***"}},` +
 		`"params":{"name":"n","arguments":` + goldenArgs + `},"request_ip":"192.0.2.1",` +
 		`"headers":{"accept":"a, b","authorization":"***","mcp-name":"***","x-own-key":"***"},` +
 		`"client":{"name":"c","version":"1"},"protocol_version":"2026-07-28","transport":"http"}`
@@ -98,6 +98,18 @@ func TestGolden(t *testing.T) {
 			"rejected", line(t, &Record{Time: time.Unix(0, 0), Outcome: Reject, Input: &policy.Input{Phase: policy.Request, Params: r.Input.Params}, Status: 400, Size: 9, Digest: "d"}, true),
 			`{"ts":"1970-01-01T00:00:00.000000Z","phase":"request","outcome":"reject","status":400,"size":9,"body_sha256":"d"}` + "\n",
 		},
+		{
+			"patched", line(t, &Record{Time: time.Unix(0, 0), Outcome: Patch, Input: &policy.Input{}, Patched: true}, false),
+			`{"ts":"1970-01-01T00:00:00.000000Z","outcome":"patch","patched":true}` + "\n",
+		},
+		{
+			"candidate", line(t, &Record{
+				Time: time.Unix(0, 0), DecisionID: "D1", Mode: "enforce", Input: &policy.Input{Phase: policy.Request, Params: r.Input.Params}, Revision: "one", SHA256: "abc",
+				Candidate: &Candidate{Change: "newly_denied", Revision: "two\n", SHA256: "def", Outcome: Deny, Code: "policy_deny", Reason: "no", Eval: 7},
+			}, true),
+			`{"ts":"1970-01-01T00:00:00.000000Z","decision_id":"D1","phase":"request","mode":"enforce","bundle":{"revision":"one","sha256":"abc"},` +
+				`"candidate":{"change":"newly_denied","revision":"two\u000a","sha256":"def","outcome":"deny","code":"policy_deny","reason":"no","eval_ns":7}}` + "\n",
+		},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, c.got, c.want)
@@ -111,6 +123,7 @@ func TestSubjects(t *testing.T) {
 		head, input, none string
 	}{
 		"resource": {policy.Input{Resource: policy.ParseResource("http://u:canary@h/a?k=canary#canary")}, `"resource":"http://***@h/a?***#***"`, `"resource":{"uri":"http://***@h/a?***#***"}`, "canary"},
+		"template": {policy.Input{Resource: &policy.Resource{URI: "a://{x}", Template: true}}, `"resource":"a://{x}"`, `"resource":{"uri":"a://{x}","template":true}`, "canary"},
 		"prompt":   {policy.Input{Prompt: &policy.Prompt{Name: "p", Args: parse(t, `{"token":"canary"}`)}}, `"prompt":"p"`, `"prompt":{"name":"p","args":{"token":"***"}}`, "canary"},
 		"no args":  {policy.Input{Tool: &policy.Tool{Name: "p"}}, `"tool":"p"`, `"tool":{"name":"p"}`, "args"},
 		"result":   {policy.Input{Response: parse(t, `{"a":"canary"}`)}, "", `"response":"***"`, "canary"},
@@ -137,10 +150,11 @@ func TestMask(t *testing.T) {
 		`["task-1 sk-2"]`: `["***"]`,
 		`["http://u:p@h/a","http://h/a?b=c","http://h/a#b","http://h/a","a@b?c"]`:              `["http://***@h/a","http://h/a?***","http://h/a#***","http://h/a","a@b?c"]`,
 		`["see http://u:p@h/","/x http://u:p@h/","x: http://u:p@h/","http://h/http://u:p@h/"]`: `["***","***","***","***"]`,
-		`{"uri":"db://u:p@h/a"}`: `{"uri":"db://***@h/a"}`,
-		`{}`:                     `{}`,
-		`[]`:                     `[]`,
-		`[[],{},[{}]]`:           `[[],{},[{}]]`,
+		`{"uri":"db://u:p@h/a"}`:                      `{"uri":"db://***@h/a"}`,
+		`["http://h/ä b#","http://h/a?","HTTP://H/"]`: `["http://h/ä b#","http://h/a?","HTTP://H/"]`, // nothing is hidden
+		`{}`:           `{}`,
+		`[]`:           `[]`,
+		`[[],{},[{}]]`: `[[],{},[{}]]`,
 		`[1e2,-0,9007199254740993,true,false,null,""]`: `[1e2,-0,9007199254740993,true,false,null,""]`,
 	} {
 		if got := string(appendValue(nil, parse(t, text))); got != want {

@@ -152,7 +152,7 @@ func TestEventIsAsOPAWritesIt(t *testing.T) {
 	}
 	input := shown(t, e.Input)
 	if !strings.Contains(input, `"big"`) && !strings.Contains(input, "9007199254740993") || strings.Contains(input, "canary") ||
-		strings.Contains(input, "hunter2") || !strings.Contains(input, `"user":{"auth":"jwt","id":"alice"}`) {
+		strings.Contains(input, "hunter2") || !strings.Contains(input, `"user":{"auth":"jwt","claims":"***","id":"alice"}`) {
 		t.Error(input)
 	}
 	if got := string(s.events[1]); !strings.Contains(got, `"error":{"code":"policy_error","message":"policy error: eval_conflict_error at p.rego:1"}`) || strings.Contains(got, `"result"`) {

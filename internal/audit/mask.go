@@ -85,7 +85,7 @@ func appendObject(b []byte, v mcp.Value) []byte {
 		case secretKey(n) || named && n == "value":
 			b = append(b, masked...)
 		case m.IsString() && isURIName(n) && !secretText(m.String()):
-			b = appendString(b, maskURI(m.String()))
+			b = appendString(b, MaskURI(m.String()))
 		default:
 			b = appendValue(b, m)
 		}
@@ -122,7 +122,7 @@ func appendText(b []byte, s string) []byte {
 		return append(b, masked...)
 	}
 	if strings.Contains(s, "://") {
-		s = maskURI(s)
+		s = MaskURI(s)
 	}
 	return appendString(b, s)
 }
@@ -167,8 +167,9 @@ func lower(name []byte) {
 	}
 }
 
-// maskURI masks user information, and the values of a query or fragment.
-func maskURI(uri string) string {
+// MaskURI is a URI as records show it: without user information, and without the
+// values of a query or fragment.
+func MaskURI(uri string) string {
 	if !strings.ContainsAny(uri, "?@#") {
 		return uri
 	}
@@ -184,6 +185,9 @@ func maskURI(uri string) string {
 	}
 	query, fragment := hidden(u.RawQuery != "", "?"), hidden(u.Fragment != "", "#")
 	user := u.User != nil
+	if !user && query == "" && fragment == "" {
+		return uri // as it was written, not as it would be written
+	}
 	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
 	text := u.String()
 	if user {

@@ -44,6 +44,20 @@ type Record struct {
 	Hidden     int    // of a list: items left out
 	Size       int    // of a rejected message, in bytes
 	Digest     string // of a rejected message: hex SHA-256
+	Patched    bool   // Input is not what was judged first, but what a patch made of it
+	Candidate  *Candidate
+}
+
+// A Candidate is what another policy decided than the one in force. Its line
+// stands beside that of the decision, and has the same id.
+type Candidate struct {
+	Change   string
+	Revision string
+	SHA256   string
+	Outcome  Outcome
+	Code     string
+	Reason   string
+	Eval     time.Duration
 }
 
 // append adds the record without its last brace, which comes with its link.
@@ -70,6 +84,15 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 	b = number(b, "hidden", int64(r.Hidden))
 	b = number(b, "size", int64(r.Size))
 	b = text(b, "body_sha256", r.Digest)
+	if c := r.Candidate; c != nil {
+		b = text(open(b, "candidate"), "change", c.Change)
+		b = text(text(b, "revision", c.Revision), "sha256", c.SHA256)
+		b = text(text(text(b, "outcome", string(c.Outcome)), "code", c.Code), "reason", c.Reason)
+		return append(number(b, "eval_ns", int64(c.Eval)), '}')
+	}
+	if r.Patched {
+		b = append(key(b, "patched"), "true"...)
+	}
 	if withInput && r.Input != nil && r.Outcome != Reject {
 		b = appendInput(append(b, `,"input":`...), r.Input)
 	}
@@ -85,7 +108,7 @@ func about(b []byte, in *policy.Input) []byte {
 	case in.Tool != nil:
 		b = text(b, "tool", in.Tool.Name)
 	case in.Resource != nil:
-		b = text(b, "resource", maskURI(in.Resource.URI))
+		b = text(b, "resource", MaskURI(in.Resource.URI))
 	case in.Prompt != nil:
 		b = text(b, "prompt", in.Prompt.Name)
 	}
@@ -147,6 +170,9 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	}
 	b = append(b, ']')
 	b = text(b, "auth", in.User.Auth)
+	if in.User.Claims != nil {
+		b = append(key(b, "claims"), masked...)
+	}
 	b = append(b, '}')
 	if in.Tool != nil {
 		b = text(open(b, "tool"), "name", in.Tool.Name)
@@ -154,7 +180,11 @@ func appendInput(b []byte, in *policy.Input) []byte {
 		b = append(appendHints(b, in.Tool.Annotations), '}')
 	}
 	if in.Resource != nil {
-		b = append(text(open(b, "resource"), "uri", maskURI(in.Resource.URI)), '}')
+		b = text(open(b, "resource"), "uri", MaskURI(in.Resource.URI))
+		if in.Resource.Template {
+			b = append(key(b, "template"), "true"...)
+		}
+		b = append(b, '}')
 	}
 	if in.Prompt != nil {
 		b = text(open(b, "prompt"), "name", in.Prompt.Name)

@@ -16,6 +16,7 @@ func (l *loader) checkAll(c *Config) {
 	l.checkProxies(c.Identity.TrustedProxies)
 	l.checkKeys(c.Identity.APIKeys)
 	l.checkAudit(&c.Audit)
+	l.checkBundle(&c.Policy)
 }
 
 func (l *loader) checkListeners(c *Config) {
@@ -31,6 +32,11 @@ func (l *loader) checkServers(servers map[string]Server) {
 		for header := range s.HeaderFiles {
 			if _, ok := s.Headers[header]; ok {
 				l.problem(at+".headerFiles", "%s is in headers too (use one of them)", header)
+			}
+		}
+		for key, client := range map[string]*TokenClient{".oauth2": s.OAuth2, ".tokenExchange": s.TokenExchange} {
+			if client != nil && inClear(client.TokenURL.String()) {
+				l.problem(at+key+".tokenUrl", "would take the secret across the network in clear (use an https URL)")
 			}
 		}
 		tokens := s.OAuth2 != nil || s.TokenExchange != nil

@@ -109,11 +109,27 @@ const (
 // Policy says what decides.
 type Policy struct {
 	Mode Mode
-	// Bundle is a .tar.gz file, a directory or an http(s) URL without credentials; empty: none. A relative
-	// path is relative to the working directory.
+	// Bundle is a .tar.gz file, a directory, an http(s) URL without credentials, or an OCI reference with a
+	// tag or a digest, oci://registry/repository:tag; empty: none. A relative path is relative to the
+	// working directory.
 	Bundle string
 	// Poll is the time between two looks at the bundle; zero: only SIGHUP reloads.
 	Poll time.Duration
+	// LongPoll is how long an HTTP server that can may hold its answer back until there is a new bundle;
+	// zero: it is not asked to.
+	LongPoll time.Duration
+	// CA is a file of authorities in PEM for the bundle's server; empty: the system's.
+	CA string
+	// Credentials are for the bundle's server alone.
+	Credentials Credentials
+	// Verify says how a bundle must be signed; nil: signatures are not looked at.
+	Verify *BundleVerify
+	// Persist is a directory for the last good bundles; empty: none is kept.
+	Persist string
+	// Monotonic refuses a revision that is older than the newest ever in force.
+	Monotonic bool
+	// Revoked is a file or http(s) URL of revisions that must not be in force; empty: none.
+	Revoked string
 	// SHA256 pins the bundle's .tar.gz: 64 lower-case hex digits, or a path or http(s) URL that ends in
 	// .sha256 and is read at every reload; empty: not pinned. A flag or variable that names another
 	// bundle leaves it in force; only POLICY_BUNDLE_SHA256 replaces it.
@@ -126,6 +142,50 @@ type Policy struct {
 	AllowOnMissing bool
 	// AllowOnError allows what the policy failed to judge: an error, a timeout, an answer that is none.
 	AllowOnError bool
+	// Candidate is judged beside the policy in force, and decides nothing.
+	Candidate Candidate
+}
+
+// A Candidate is a bundle on trial. Poll, Decision and Timeout are those of the policy in force.
+type Candidate struct {
+	Bundle string // as Policy.Bundle; empty: none
+	SHA256 string // as Policy.SHA256
+}
+
+// Credentials are what a service of the gateway's own wants to see. At most one kind is set.
+type Credentials struct {
+	Bearer      Secret
+	BearerFile  string       // a file with the token
+	Basic       *Basic       // nil: none
+	Certificate *Certificate // nil: none
+	OAuth2      *OAuth2      // nil: none
+}
+
+// Basic is a user of HTTP's Basic scheme.
+type Basic struct {
+	Username string
+	Password Secret
+}
+
+// Certificate is a client certificate and its key, files in PEM.
+type Certificate struct {
+	Certificate, Key string
+}
+
+// OAuth2 is a client of a token endpoint, by the client credentials grant.
+type OAuth2 struct {
+	TokenURL     *url.URL
+	ClientID     string
+	ClientSecret Secret
+	Scopes       []string
+}
+
+// BundleVerify says how a bundle must be signed.
+type BundleVerify struct {
+	Key       string // file
+	Algorithm string // RS256, ES256 or HS256
+	KeyID     string // that the signature must name; empty: any
+	Scope     string // that it must have; empty: none
 }
 
 // DenyStyle is the form of a refusal on HTTP.

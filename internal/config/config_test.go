@@ -159,6 +159,7 @@ func TestExample(t *testing.T) {
 	}
 	want.Policy.Bundle = "bundle.tar.gz"
 	want.Policy.SHA256 = "bundle.tar.gz.sha256"
+	want.Policy.Candidate = config.Candidate{Bundle: "next.tar.gz", SHA256: "next.tar.gz.sha256"}
 	want.Audit.ChainKeyFile = "/etc/gatehouse/chain.key"
 	want.Audit.Rotate = config.Rotate{MaxBytes: 104857600, Keep: 10}
 	want.Audit.DecisionLogs.URL = mustURL(t, "https://logs.example.com/v1")

@@ -50,6 +50,15 @@ func object(keys func() []key) sink {
 	}
 }
 
+// pointer takes a mapping with a fixed set of keys that may be left out as a whole.
+func pointer[T any](dst **T, keys func(*T) []key) sink {
+	return func(l *loader, path string, n *node) {
+		v := new(T)
+		object(func() []key { return keys(v) })(l, path, n)
+		*dst = v
+	}
+}
+
 // mapping takes a mapping from names, which name checks, to objects.
 func mapping[T any](dst *map[string]T, name check, keys func(*T) []key) sink {
 	return func(l *loader, path string, n *node) {

@@ -64,16 +64,11 @@ var credentialErrors = []struct{ name, file, want string }{
 	},
 	{
 		"tokens in the clear", `mcpServers: {a: {url: "http://a", oauth2: {tokenUrl: "http://idp.example/t?s3cr3t", clientId: a, clientSecret: b}}}`,
-		`g.yaml:1: mcpServers.a.oauth2.tokenUrl: "http://idp.example/t?…" is not an absolute https URL without credentials ` +
-			`and fragment (or an http URL at a loopback address)`,
+		`g.yaml:1: mcpServers.a.oauth2.tokenUrl: would take the secret across the network in clear (use an https URL)`,
 	},
 	{
 		"secret", `mcpServers: {a: {url: "http://a", oauth2: {tokenUrl: "https://i/t", clientId: a, clientSecret: "s3cr3t\n"}}}`,
 		`g.yaml:1: mcpServers.a.oauth2.clientSecret: the value (not shown) is not a secret (not empty, no control characters)`,
-	},
-	{
-		"two scopes in one", `mcpServers: {a: {url: "http://a", oauth2: {` + aClient + `, scopes: [a b]}}}`,
-		`g.yaml:1: mcpServers.a.oauth2.scopes[0]: "a b" is not a scope (not empty, no spaces, no " and no \)`,
 	},
 	{
 		"resource", `mcpServers: {a: {url: "http://a", tokenExchange: {` + aClient + `, resource: weather}}}`,

@@ -148,13 +148,12 @@ var networkErrors = []struct{ name, file, want string }{
 	},
 
 	{
-		"oci bundle", `policy: {bundle: "oci://r.example/b:1"}`,
-		`g.yaml:1: policy.bundle: "oci://r.example/b:1" is an OCI reference, which is not supported yet ` +
-			`(a .tar.gz file, a directory or an http or https URL without credentials and fragment)`,
+		"oci bundle without a tag", `policy: {bundle: "oci://r.example/b"}`,
+		`g.yaml:1: policy.bundle: "oci://r.example/b" is not a .tar.gz file, a directory, an http or https URL without credentials and fragment, or oci://registry/repository:tag or @sha256:digest`,
 	},
 	{
 		"other bundle", `policy: {bundle: "s3://b/k"}`,
-		`g.yaml:1: policy.bundle: "s3://b/k" is not a .tar.gz file, a directory or an http or https URL without credentials and fragment`,
+		`g.yaml:1: policy.bundle: "s3://b/k" is not a .tar.gz file, a directory, an http or https URL without credentials and fragment, or oci://registry/repository:tag or @sha256:digest`,
 	},
 	{
 		"short digest", `policy: {sha256: abc}`,

@@ -98,7 +98,7 @@ var fileErrors = []struct{ name, file, want string }{
 
 	{
 		"unknown key", "policy:\n  bundle: b\n  modee: off\n",
-		`g.yaml:3: policy.modee: unknown key (allowed: mode, bundle, pollSeconds, sha256, decision, timeoutMs, onMissing, onError)`,
+		`g.yaml:3: policy.modee: unknown key (allowed: mode, bundle, pollSeconds, longPollSeconds, sha256, ca, credentials, verify, persist, monotonic, revoked, decision, timeoutMs, onMissing, onError, candidate)`,
 	},
 	{
 		"unknown top key", `polic: {}`,
@@ -208,7 +208,7 @@ var fileErrors = []struct{ name, file, want string }{
 
 func TestFileErrors(t *testing.T) {
 	env := vars{"SECRET": "s3cr3t", "EMPTY": ""}
-	for _, tt := range slices.Concat(fileErrors, networkErrors, credentialErrors) {
+	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors, credentialErrors) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantError(t, tt.file, env, config.Flags{}, tt.want)
 		})
@@ -225,13 +225,13 @@ func TestOverrideErrors(t *testing.T) {
 		{env: vars{"EXPERIMENTAL_POLICY_ENGINE": "yes"}, want: `EXPERIMENTAL_POLICY_ENGINE: "yes" is not true or false`},
 		{env: vars{"POLICY_ENABLED": "1"}, want: `POLICY_ENABLED: "1" is not true or false`},
 		{env: vars{"POLICY_BUNDLE_PATH": "http://a/b"}, want: `POLICY_BUNDLE_PATH: "http://a/b" is not the path of a .tar.gz file or a directory`},
-		{env: vars{"POLICY_BUNDLE_URL": "b.tar.gz"}, want: `POLICY_BUNDLE_URL: "b.tar.gz" is not an http or https URL without credentials and fragment`},
+		{env: vars{"POLICY_BUNDLE_URL": "b.tar.gz"}, want: `POLICY_BUNDLE_URL: "b.tar.gz" is not an http or https URL without credentials and fragment, or oci://registry/repository:tag or @sha256:digest`},
 		{env: vars{"POLICY_BUNDLE_SHA256": "abc"}, want: `POLICY_BUNDLE_SHA256: "abc" is not 64 hex digits, or a path or http(s) URL that ends in .sha256`},
 		{flags: config.Flags{Listen: "8080"}, want: `--listen: "8080" is not an address of the form host:port`},
 		{flags: config.Flags{Admin: "8080"}, want: `--admin: "8080" is not an address of the form host:port`},
 		{flags: config.Flags{Admin: "127.0.0.1:8080"}, want: `--admin: "127.0.0.1:8080" is the address of listen too (use another port)`},
 		{flags: config.Flags{PolicyMode: "on"}, want: `--policy-mode: "on" is not one of off, permissive, enforce`},
-		{flags: config.Flags{PolicyBundle: "oci://a"}, want: `--policy-bundle: "oci://a" is an OCI reference, which is not supported yet (a .tar.gz file, a directory or an http or https URL without credentials and fragment)`},
+		{flags: config.Flags{PolicyBundle: "oci://a"}, want: `--policy-bundle: "oci://a" is not a .tar.gz file, a directory, an http or https URL without credentials and fragment, or oci://registry/repository:tag or @sha256:digest`},
 		{flags: config.Flags{Upstream: "localhost:80"}, want: `--upstream: "localhost:80" is not an absolute http or https URL without credentials and fragment`},
 		{
 			flags: config.Flags{Listen: ":80"},
@@ -245,7 +245,7 @@ func TestOverrideErrors(t *testing.T) {
 		},
 		{
 			env:  vars{"POLICY_BUNDLE_URL": "x", "POLICY_BUNDLE_PATH": "y"},
-			want: `POLICY_BUNDLE_URL: "x" is not an http or https URL without credentials and fragment`,
+			want: `POLICY_BUNDLE_URL: "x" is not an http or https URL without credentials and fragment, or oci://registry/repository:tag or @sha256:digest`,
 		},
 	}
 	for _, tt := range tests {

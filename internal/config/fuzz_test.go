@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(string(example))
 	f.Add(unusual)
-	for _, tt := range slices.Concat(fileErrors, networkErrors, credentialErrors) {
+	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors, credentialErrors) {
 		f.Add(tt.file)
 	}
 	const canary = "canary-7f3a"

@@ -77,11 +77,68 @@ func (p *Policy) keys() []key {
 		{name: "mode", into: scalar(mode(&p.Mode))},
 		{name: "bundle", into: scalar(bundle(&p.Bundle))},
 		{name: "pollSeconds", into: scalar(seconds(&p.Poll))},
+		{name: "longPollSeconds", into: scalar(patience(&p.LongPoll))},
 		{name: "sha256", into: scalar(pin(&p.SHA256))},
+		{name: "ca", into: scalar(optionalPath(&p.CA))},
+		{name: "credentials", into: object(p.Credentials.keys)},
+		{name: "verify", into: pointer(&p.Verify, (*BundleVerify).keys)},
+		{name: "persist", into: scalar(optionalPath(&p.Persist))},
+		{name: "monotonic", into: scalar(boolean(&p.Monotonic))},
+		{name: "revoked", into: scalar(revoked(&p.Revoked))},
 		{name: "decision", into: scalar(rulePath(&p.Decision))},
 		{name: "timeoutMs", into: scalar(milliseconds(&p.Timeout))},
 		{name: "onMissing", into: scalar(allowOrDeny(&p.AllowOnMissing))},
 		{name: "onError", into: scalar(allowOrDeny(&p.AllowOnError))},
+		{name: "candidate", into: object(p.Candidate.keys)},
+	}
+}
+
+func (c *Candidate) keys() []key {
+	return []key{
+		{name: "bundle", into: scalar(bundle(&c.Bundle))},
+		{name: "sha256", into: scalar(pin(&c.SHA256))},
+	}
+}
+
+func (c *Credentials) keys() []key {
+	return []key{
+		{name: "bearer", into: scalar(headerValue(&c.Bearer))},
+		{name: "bearerFile", into: scalar(filePath(&c.BearerFile))},
+		{name: "basic", into: pointer(&c.Basic, (*Basic).keys)},
+		{name: "clientCertificate", into: pointer(&c.Certificate, (*Certificate).keys)},
+		{name: "oauth2", into: pointer(&c.OAuth2, (*OAuth2).keys)},
+	}
+}
+
+func (b *Basic) keys() []key {
+	return []key{
+		{name: "username", into: scalar(username(&b.Username)), required: true},
+		{name: "password", into: scalar(secret(&b.Password)), required: true},
+	}
+}
+
+func (c *Certificate) keys() []key {
+	return []key{
+		{name: "certificate", into: scalar(filePath(&c.Certificate)), required: true},
+		{name: "key", into: scalar(filePath(&c.Key)), required: true},
+	}
+}
+
+func (o *OAuth2) keys() []key {
+	return []key{
+		{name: "tokenUrl", into: scalar(serverURL(&o.TokenURL)), required: true},
+		{name: "clientId", into: scalar(identifier(&o.ClientID)), required: true},
+		{name: "clientSecret", into: scalar(secret(&o.ClientSecret)), required: true},
+		{name: "scopes", into: list(&o.Scopes, identifier)},
+	}
+}
+
+func (v *BundleVerify) keys() []key {
+	return []key{
+		{name: "key", into: scalar(filePath(&v.Key)), required: true},
+		{name: "algorithm", into: scalar(oneOf(&v.Algorithm, "RS256", "ES256", "HS256")), required: true},
+		{name: "keyId", into: scalar(optionalText(&v.KeyID))},
+		{name: "scope", into: scalar(optionalText(&v.Scope))},
 	}
 }
 

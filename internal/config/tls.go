@@ -70,3 +70,24 @@ func hostName(dst *string) leaf {
 		return text, text != "" && printable(text) && !strings.ContainsAny(text, " /@:*")
 	})
 }
+
+// A TokenClient is one that says for whom its tokens are to be.
+type TokenClient struct {
+	OAuth2
+	Audience string // by name; empty: not said
+	Resource string // by URL (RFC 8707); empty: not said
+}
+
+func (c *TokenClient) keys() []key {
+	return append(c.OAuth2.keys(),
+		key{name: "audience", into: scalar(identifier(&c.Audience))},
+		key{name: "resource", into: scalar(resource(&c.Resource))},
+	)
+}
+
+func resource(dst *string) leaf {
+	return parsed(dst, "an absolute http or https URL without credentials and fragment", func(text string) (string, bool) {
+		_, ok := parseURL(text)
+		return text, ok
+	})
+}

@@ -111,6 +111,11 @@ func seconds(dst *time.Duration) leaf {
 	return whole(dst, "a whole number of seconds (0 or more)", 0, math.MaxInt64/int64(time.Second), time.Second)
 }
 
+// patience is a leaf for how long a server may hold its answer back.
+func patience(dst *time.Duration) leaf {
+	return whole(dst, "a whole number of seconds (0 to 3600)", 0, 3600, time.Second)
+}
+
 func milliseconds(dst *time.Duration) leaf {
 	const most = math.MaxInt64 / int64(time.Millisecond)
 	return whole(dst, "a whole number of milliseconds (1 or more)", 1, most, time.Millisecond)
@@ -149,8 +154,40 @@ func identifier(dst *string) leaf {
 	})
 }
 
+// filePath is a leaf for the path of a file that must be given.
 func filePath(dst *string) leaf {
-	return parsed(dst, "the path of a file", func(text string) (string, bool) { return text, text != "" && printable(text) })
+	return parsed(dst, "the path of a file", func(text string) (string, bool) {
+		return text, text != "" && !strings.Contains(text, "://") && printable(text)
+	})
+}
+
+// optionalPath is a leaf for the path of a file or directory; empty text is none.
+func optionalPath(dst *string) leaf {
+	return parsed(dst, "a path", func(text string) (string, bool) {
+		return text, !strings.Contains(text, "://") && printable(text)
+	})
+}
+
+func optionalText(dst *string) leaf {
+	return parsed(dst, "a text without control characters", func(text string) (string, bool) {
+		return text, printable(text)
+	})
+}
+
+// username is a leaf for a user of HTTP's Basic scheme.
+func username(dst *string) leaf {
+	return parsed(dst, "a user's name (not empty, no colon, no control characters)", func(text string) (string, bool) {
+		return text, text != "" && printable(text) && !strings.Contains(text, ":")
+	})
+}
+
+// secret is a leaf for text that is never shown.
+func secret(dst *Secret) leaf {
+	v := parsed(dst, "a secret (not empty, no control characters)", func(text string) (Secret, bool) {
+		return Secret(text), text != "" && printable(text)
+	})
+	v.secret = true
+	return v
 }
 
 func outputPath(dst *string) leaf {

@@ -3,24 +3,32 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
+	"regexp"
 	"strings"
 )
 
 const (
-	bundleWant = "a .tar.gz file, a directory or an http or https URL without credentials and fragment"
-	digestLen  = 2 * sha256.Size // hex digits
+	bundleWant = "a .tar.gz file, a directory, an http or https URL without credentials and fragment, or " +
+		"oci://registry/repository:tag or @sha256:digest"
+	digestLen = 2 * sha256.Size // hex digits
 )
 
 // bundle is a leaf for where the bundle is; empty text is no bundle.
 func bundle(dst *string) leaf {
-	return leaf{want: bundleWant, set: func(text string) error {
-		if err := location(text); err != nil {
-			return err
-		}
-		*dst = text
-		return nil
-	}}
+	return parsed(dst, bundleWant, func(text string) (string, bool) {
+		return text, location(text) || ociText.MatchString(text)
+	})
+}
+
+// ociText is an OCI reference with a tag or a digest, as the distribution specification writes them.
+var ociText = regexp.MustCompile(`^oci://[a-zA-Z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+` +
+	`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$`)
+
+// revoked is a leaf for where the list of revoked revisions is; empty text is none.
+func revoked(dst *string) leaf {
+	return parsed(dst, "a file or an http or https URL without credentials and fragment", func(text string) (string, bool) {
+		return text, location(text)
+	})
 }
 
 // bundlePath is a leaf for a bundle on disk.
@@ -30,25 +38,19 @@ func bundlePath(dst *string) leaf {
 	})
 }
 
-// bundleURL is a leaf for a bundle on an HTTP server.
+// bundleURL is a leaf for a bundle on an HTTP server or in a registry.
 func bundleURL(dst *string) leaf {
-	return parsed(dst, "an http or https URL without credentials and fragment", func(text string) (string, bool) {
+	const want = "an http or https URL without credentials and fragment, or oci://registry/repository:tag or @sha256:digest"
+	return parsed(dst, want, func(text string) (string, bool) {
 		_, ok := parseURL(text)
-		return text, ok
+		return text, ok || ociText.MatchString(text)
 	})
 }
 
-// location returns nil for a path or an http(s) URL.
-func location(text string) error {
-	scheme, _, isURL := strings.Cut(text, "://")
-	if isURL && scheme == "oci" {
-		return errors.New("is an OCI reference, which is not supported yet (" + bundleWant + ")")
-	}
+// location reports whether text is a path or an http(s) URL.
+func location(text string) bool {
 	_, valid := parseURL(text)
-	if isURL && !valid || !printable(text) {
-		return errors.New("is not " + bundleWant)
-	}
-	return nil
+	return printable(text) && (valid || !strings.Contains(text, "://"))
 }
 
 // pin is a leaf for what the bundle must be: a digest, or where to read it; empty text is no pin.
@@ -58,7 +60,7 @@ func pin(dst *string) leaf {
 		if _, ok := digest(text); ok {
 			return strings.ToLower(text), true
 		}
-		return text, text == "" || strings.HasSuffix(text, ".sha256") && location(text) == nil
+		return text, text == "" || strings.HasSuffix(text, ".sha256") && location(text)
 	})
 }
 

@@ -43,10 +43,6 @@ func loopback(address string) bool {
 	if err != nil {
 		return false
 	}
-	return localHost(host)
-}
-
-func localHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
 		return host == "localhost"

@@ -59,6 +59,7 @@ type Gateway struct {
 	Log        *slog.Logger
 	Metrics    *Metrics
 	Handles    *Handles
+	Candidate  *Candidate // judged beside the policy in force; may be nil
 
 	catalog catalog
 }

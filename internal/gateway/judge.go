@@ -50,7 +50,9 @@ type subject struct {
 	at     part
 	member string // arguments, params, result or error
 
-	judged, hidden int // items of a list, for its record
+	judged, hidden int    // items of a list, for its record
+	patched        bool   // in is not what was judged first
+	id             string // of the decision, once it is recorded
 }
 
 // judge asks the policy about a subject, and returns the subject as it may
@@ -64,31 +66,40 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 	if e.snapshot == nil {
 		return s, e.judgeWithoutPolicy(s)
 	}
-	d := e.snapshot.Decide(&s.in)
-	if twin := twins[s.in.Kind]; twin != "" && d.Allow && s.in.Phase == policy.Request {
-		d = e.judgeTwin(s.in, twin, d)
-	}
+	passed, d := g.verdict(e.snapshot, s)
 	g.Metrics.observe(&s.in, d.Eval)
-	passed := s
-	if d.Allow && d.Patch != "" {
-		passed, d = e.patched(s, d)
-	}
+	first := s
 	outcome, refused := g.enforce(&d)
 	if g.Mode == Enforce {
+		passed.patched = passed.msg != s.msg
 		s = passed
 	}
-	return s, e.record(&s, &d, outcome, refused)
+	bad := e.record(&s, &d, outcome, refused)
+	g.Candidate.offer(e.snapshot, &first, &d, s.id)
+	return s, bad
+}
+
+// verdict is what a policy says of a subject, and the subject as it patches it.
+func (g *Gateway) verdict(p *policy.Snapshot, s subject) (subject, policy.Decision) {
+	d := p.Decide(&s.in)
+	if twin := mcp.Twin(s.in.Kind); twin != "" && d.Allow && s.in.Phase == policy.Request {
+		d = judgeTwin(p, s.in, twin, d)
+	}
+	if d.Allow && d.Patch != "" {
+		return g.patched(p, s, d)
+	}
+	return s, d
 }
 
 // patched applies the decision's patch. A patched request is judged once more;
 // the patch of that second answer is not applied.
-func (e *exchange) patched(s subject, d policy.Decision) (subject, policy.Decision) {
-	next, err := e.g.patch(s, d.Patch)
+func (g *Gateway) patched(p *policy.Snapshot, s subject, d policy.Decision) (subject, policy.Decision) {
+	next, err := g.patch(s, d.Patch)
 	if err != nil {
 		return s, policy.Decision{Err: policy.ErrBadPatch, Eval: d.Eval}
 	}
 	if s.in.Phase == policy.Request || s.in.Phase == policy.ServerRequest {
-		again := e.snapshot.Decide(&next.in)
+		again := p.Decide(&next.in)
 		again.Eval += d.Eval
 		if !again.Allow {
 			return next, again
@@ -158,15 +169,19 @@ func (e *exchange) judgeWithoutPolicy(s subject) *refusal {
 	return e.record(&s, &d, audit.Error, e.g.Mode == Enforce && !e.g.OpenIfNone)
 }
 
+// reasonError is the reason of a denial for want of a decision.
+const reasonError = "policy_error"
+
 // record writes the record of a decision, and returns the refusal if the
 // message is not to pass. What cannot be recorded does not pass either.
 func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome, refused bool) *refusal {
 	g := e.g
 	r := e.newRecord(&s.in)
 	r.Outcome, r.Code, r.Reason, r.Eval = outcome, d.Code, d.Reason, d.Eval
-	r.Judged, r.Hidden, r.Status = s.judged, s.hidden, http.StatusOK
+	r.Judged, r.Hidden, r.Patched, r.Status = s.judged, s.hidden, s.patched, http.StatusOK
+	s.id = r.DecisionID
 	if d.Err != nil {
-		r.Code, r.Reason, r.Message = policy.CodeDeny, "policy_error", "policy error: "+d.Err.Error()
+		r.Code, r.Reason, r.Message = policy.CodeDeny, reasonError, "policy error: "+d.Err.Error()
 		if errors.Is(d.Err, policy.ErrNone) {
 			r.Reason = "policy_missing"
 		}

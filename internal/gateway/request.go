@@ -37,14 +37,11 @@ func (e *exchange) judgeMessage() *refusal {
 	return refused
 }
 
-// twins are the methods by which clients of the two eras connect.
-var twins = map[string]string{"initialize": "server/discover", "server/discover": "initialize"}
-
 // judgeTwin lets a client connect in neither era or in both: one that is denied
 // server/discover would go on to try initialize.
-func (e *exchange) judgeTwin(in policy.Input, twin string, d policy.Decision) policy.Decision {
+func judgeTwin(p *policy.Snapshot, in policy.Input, twin string, d policy.Decision) policy.Decision {
 	in.Kind = twin
-	other := e.snapshot.Decide(&in)
+	other := p.Decide(&in)
 	other.Eval += d.Eval
 	if other.Allow {
 		return d

@@ -89,15 +89,20 @@ func (e *exchange) filter(s subject) (subject, *refusal) {
 	if !ok || !items.Exists() {
 		return s, nil
 	}
-	kept := make([]string, 0, 64)
+	kept, all := make([]string, 0, 64), []listed(nil)
 	for item := range items.Items() {
 		s.judged++
-		if refused := e.judgeItem(list.use, item); refused != nil {
+		judged, refused := e.judgeItem(list.use, item)
+		if e.g.Candidate != nil {
+			all = append(all, judged)
+		}
+		if refused != nil {
 			s.hidden++
 			continue
 		}
 		kept = append(kept, item.Text())
 	}
+	e.g.Candidate.offerList(e.snapshot, &e.base, list.use, all)
 	if e.g.Mode != Enforce || s.hidden == 0 && items.Kind() == '[' {
 		return s, nil
 	}
@@ -110,40 +115,56 @@ func (e *exchange) filter(s subject) (subject, *refusal) {
 	return s, nil
 }
 
+// A listed is an item of a list that was judged.
+type listed struct {
+	item  mcp.Value
+	d     policy.Decision
+	fresh bool   // not only remembered
+	id    string // of its record, if it has one
+}
+
 // judgeItem judges an item of a list. A decision that is only remembered is
 // not recorded once more.
-func (e *exchange) judgeItem(use string, item mcp.Value) *refusal {
+func (e *exchange) judgeItem(use string, item mcp.Value) (listed, *refusal) {
 	s := subject{in: e.base}
-	s.in.Phase, s.in.Kind, s.in.Params = policy.List, use, mcp.Value{}
+	identified := describeItem(&s.in, use, item)
+	d, fresh := policy.Decision{Err: policy.ErrBadItem}, true
+	if identified {
+		d, fresh = e.snapshot.Visible(&s.in)
+	}
+	outcome, refused := e.g.enforce(&d)
+	var bad *refusal
+	switch {
+	case fresh && !d.Allow:
+		e.g.Metrics.observe(&s.in, d.Eval)
+		bad = e.record(&s, &d, outcome, refused)
+	case refused:
+		bad = &refusal{denied: true}
+	}
+	return listed{item, d, fresh, s.id}, bad
+}
+
+// describeItem makes of an exchange's input that of an item of its list, and
+// reports whether the item can be told from others.
+func describeItem(in *policy.Input, use string, item mcp.Value) bool {
+	in.Phase, in.Kind, in.Params = policy.List, use, mcp.Value{}
 	name := item.Get("name").String()
 	identified := name != ""
 	switch use {
 	case "tools/call":
-		s.in.Tool = &policy.Tool{Name: name, Annotations: item.Get("annotations")}
+		in.Tool = &policy.Tool{Name: name, Annotations: item.Get("annotations")}
 	case "prompts/get":
-		s.in.Prompt = &policy.Prompt{Name: name}
+		in.Prompt = &policy.Prompt{Name: name}
 	default:
 		uri, template := item.Get("uri"), false
 		if !uri.Exists() {
 			uri, template = item.Get("uriTemplate"), true
 		}
 		identified = uri.String() != ""
-		s.in.Resource = policy.ParseResource(uri.String())
-		s.in.Resource.Template = template
+		in.Resource = policy.ParseResource(uri.String())
+		in.Resource.Template = template
 	}
-	d, fresh := policy.Decision{Err: policy.ErrBadItem}, true
-	if identified && mcp.CheckNames(item) == nil {
-		d, fresh = e.snapshot.Visible(&s.in)
-	}
-	outcome, refused := e.g.enforce(&d)
-	switch {
-	case fresh && !d.Allow:
-		e.g.Metrics.observe(&s.in, d.Eval)
-		return e.record(&s, &d, outcome, refused)
-	case refused:
-		return &refusal{denied: true}
-	}
-	return nil
+	return identified && mcp.CheckNames(item) == nil
 }
 
 // cacheable are the methods whose results say who may keep them.

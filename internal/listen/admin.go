@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 )
 
 // Readiness is the body of /readyz.
@@ -21,14 +23,16 @@ type PolicyReadiness struct {
 	Revision string `json:"revision,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
 	LoadedAt string `json:"loaded_at,omitempty"` // RFC 3339
-	Error    string `json:"error,omitempty"`     // why the newest bundle was refused
+	From     string `json:"from,omitempty"`      // source, persist or rollback
+	Error    string `json:"error,omitempty"`     // why the newest bundle was refused, and what else is wrong
 }
 
-// Admin serves /healthz, /readyz and /metrics.
+// Admin serves /healthz, /readyz, /metrics and /v1/candidate.
 type Admin struct {
-	Origins *Origins
-	Metrics prometheus.Gatherer
-	Ready   func() Readiness
+	Origins   *Origins
+	Metrics   prometheus.Gatherer
+	Ready     func() Readiness
+	Candidate func() *gateway.CandidateReport // nil: there is none
 }
 
 // Handler returns the handler of the admin listener. Its paths are taken as they
@@ -52,6 +56,8 @@ func (a *Admin) Handler() http.Handler {
 			a.readyz(w, r)
 		case "/metrics":
 			metrics.ServeHTTP(w, r)
+		case "/v1/candidate":
+			a.candidate(w)
 		default:
 			http.Error(w, "not found", http.StatusNotFound)
 		}
@@ -65,4 +71,14 @@ func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(ready) // a client that has left needs no answer
+}
+
+func (a *Admin) candidate(w http.ResponseWriter) {
+	if a.Candidate == nil {
+		http.Error(w, "no candidate is configured", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(a.Candidate()) // a client that has left needs no answer
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 )
 
 func startAdmin(t *testing.T, ready bool) *httptest.Server {
@@ -20,6 +22,9 @@ func startAdmin(t *testing.T, ready bool) *httptest.Server {
 		Ready: func() Readiness {
 			return Readiness{Ready: ready, Mode: "enforce", Policy: PolicyReadiness{Loaded: ready, Revision: "r1"}}
 		},
+	}
+	if ready {
+		a.Candidate = func() *gateway.CandidateReport { return &gateway.CandidateReport{Judged: 7} }
 	}
 	s := httptest.NewServer(a.Handler())
 	t.Cleanup(s.Close)
@@ -39,6 +44,8 @@ func TestAdmin(t *testing.T) {
 		{"health", get("/healthz"), 200, ""},
 		{"ready", get("/readyz"), 200, `{"ready":true,"mode":"enforce","policy":{"loaded":true,"revision":"r1"}}`},
 		{"metrics", get("/metrics"), 200, "gatehouse_test_total 0"},
+		{"candidate", get("/v1/candidate"), 200, `{"candidate":{},"live":{},"judged":7,`},
+		{"candidate of a foreign origin", get("/v1/candidate", "Origin: https://evil.example"), 403, "forbidden"},
 		{"head", strings.Replace(get("/healthz"), "GET", "HEAD", 1), 200, ""},
 		{"post", strings.Replace(get("/healthz"), "GET", "POST", 1), 405, "method not allowed"},
 		{"delete", strings.Replace(get("/metrics"), "GET", "DELETE", 1), 405, "method not allowed"},

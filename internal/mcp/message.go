@@ -18,6 +18,18 @@ const Modern = "2026-07-28"
 // Versions are the protocol revisions the gateway carries, the newest first.
 var Versions = []string{Modern, "2025-11-25", "2025-06-18", "2025-03-26"}
 
+// Twin is the method by which clients of the other era connect, for one of the
+// two, and empty for any other.
+func Twin(method string) string {
+	switch method {
+	case "initialize":
+		return "server/discover"
+	case "server/discover":
+		return "initialize"
+	}
+	return ""
+}
+
 // A Message is one JSON-RPC message. Text is the very text that was parsed:
 // whoever forwards a message sends Text, so what travels is what was judged.
 type Message struct {

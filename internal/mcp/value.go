@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -195,6 +196,15 @@ func (v Value) node() *node { return &v.doc.nodes[v.i] }
 
 // Exists reports whether the value is there at all; null is there.
 func (v Value) Exists() bool { return v.doc != nil }
+
+// Held is about how many bytes of memory a value keeps from being freed: those of
+// the whole text that it stands in, and of its tree.
+func (v Value) Held() int {
+	if v.doc == nil {
+		return 0
+	}
+	return len(v.doc.text) + cap(v.doc.nodes)*int(unsafe.Sizeof(node{}))
+}
 
 // Kind is the first character of the value's text, with 0 for any number, or
 // zero for an absent value.

@@ -75,8 +75,9 @@ func (u *unpacking) add(h *tar.Header, r io.Reader) error {
 	return err
 }
 
-// parseBundle reads the files as an OPA bundle.
-func parseBundle(files map[string][]byte) (*bundle.Bundle, error) {
+// parseBundle reads the files as an OPA bundle. With verify, its signature must
+// be good for every file.
+func parseBundle(files map[string][]byte, verify *Verify) (*bundle.Bundle, error) {
 	tree := fstest.MapFS{}
 	for name, raw := range files {
 		tree[name] = &fstest.MapFile{Data: raw, Mode: 0o444}
@@ -85,13 +86,42 @@ func parseBundle(files map[string][]byte) (*bundle.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := bundle.NewCustomReader(loader).WithCapabilities(capabilities()).
-		WithRegoVersion(ast.RegoV1).WithSizeLimitBytes(maxExpanded).WithSkipBundleVerification(true).Read()
+	loader = loader.WithPathFormat(bundle.SlashRooted) // else a leading dot is lost: .p.rego would be p.rego
+	r := bundle.NewCustomReader(loader).WithCapabilities(capabilities()).
+		WithRegoVersion(ast.RegoV1).WithSizeLimitBytes(maxExpanded)
+	if verify == nil {
+		r = r.WithSkipBundleVerification(true)
+	} else {
+		keys, err := verify.keys()
+		if err != nil {
+			return nil, err
+		}
+		if err := signedText(files, keys); err != nil {
+			return nil, err
+		}
+		r = r.WithBundleVerificationConfig(keys)
+	}
+	b, err := r.Read()
 	if err != nil {
 		return nil, err
 	}
 	if len(b.WasmModules) > 0 || b.Type() != bundle.SnapshotBundleType {
 		return nil, errors.New("only whole bundles of Rego and data are loaded")
 	}
+	for _, m := range b.Modules {
+		if v := versionOf(&b, m.RelativePath); v != ast.RegoV0 && v != ast.RegoV1 {
+			return nil, fmt.Errorf("%s is Rego of version %d; v0 and v1 are known", m.Path, v.Int())
+		}
+	}
 	return &b, nil
+}
+
+// versionOf is the version of Rego that a file is in: v1 unless the manifest
+// says otherwise.
+func versionOf(b *bundle.Bundle, file string) ast.RegoVersion {
+	v, err := b.RegoVersionForFile(file, ast.RegoV1)
+	if err != nil {
+		return ast.RegoUndefined
+	}
+	return v
 }

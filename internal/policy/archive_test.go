@@ -81,7 +81,7 @@ func loadRaw(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	b, err := parseBundle(files)
+	b, err := parseBundle(files, nil)
 	if err != nil {
 		return err
 	}

@@ -41,15 +41,33 @@ func (f Finding) String() string {
 // where a misspelt member is an error. It returns all there is to find; strict
 // adds what OPA finds bad style, as in an unused import.
 func Lint(modules map[string]*ast.Module, strict bool) []Finding {
-	c := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(strict).
-		WithSchemas(inputSchemas()).WithUseTypeCheckAnnotations(true).SetErrorLimit(0)
-	c.Compile(modules)
+	deciding := maps.Clone(modules)
+	maps.DeleteFunc(deciding, func(_ string, m *ast.Module) bool { return m.Package.Path.HasPrefix(logPackage) })
+	compiler := func() *ast.Compiler {
+		return ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(strict).SetErrorLimit(0)
+	}
+	c := compiler().WithSchemas(inputSchemas()).WithUseTypeCheckAnnotations(true)
+	c.Compile(deciding)
 	found, known := Findings(c.Errors), InputSchema().Properties
-	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		found = append(found, impossible(modules[name], known)...)
+	for _, name := range slices.Sorted(maps.Keys(deciding)) {
+		found = append(found, impossible(deciding[name], known)...)
+	}
+	if len(deciding) == len(modules) {
+		return found
+	}
+	c = compiler() // what the log's rules call may stand in any of the modules
+	c.Compile(modules)
+	for _, f := range Findings(c.Errors) {
+		if !slices.Contains(found, f) {
+			found = append(found, f)
+		}
 	}
 	return found
 }
+
+// logPackage has the rules that mask and drop decision logs. Their input is an
+// event, in which the input of the decision is a member.
+var logPackage = ast.MustParseRef("data.system.log")
 
 // impossible finds comparisons of an input member with what it never is, as in
 // input.phase == "respons".

@@ -49,6 +49,35 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// The input of the log's rules is an event, not a message.
+func TestLintOfLogRules(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{
+		`mask contains "/input/params" if input.input.kind == "tools/call"`: "",
+		`drop if data.mcp.quiet(input.input.kind)`:                          "",
+		`drop if data.mcp.silent(input.path)`:                               "log.rego:3:9: undefined function data.mcp.silent",
+	} {
+		modules := map[string]*ast.Module{}
+		for name, text := range map[string]string{
+			"mcp.rego": "package mcp\n\nquiet(kind) if kind == \"ping\"",
+			"log.rego": "package system.log\n\n" + rule,
+		} {
+			m, err := ast.ParseModule(name, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			modules[name] = m
+		}
+		var found []string
+		for _, f := range Lint(modules, true) {
+			found = append(found, f.String())
+		}
+		if got := strings.Join(found, "|"); got != want {
+			t.Errorf("%s: %s", rule, got)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	s := load(t, map[string]string{

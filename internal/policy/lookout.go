@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -23,22 +24,37 @@ func (s *Snapshot) looks(input *ast.Term, at func(*reads) bool, until time.Time)
 	if left <= 0 {
 		return nil, true
 	}
-	w := &lookout{at: at, known: s.exprs}
-	found, err := within(s.workers, 0, left, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
-		w.cancel = cancel
-		return s.newQuery(s.query, input, cancel).
-			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())
-	})
-	if err != nil { // w may still be in use
-		return nil, true
-	}
-	return found, w.looked
+	found, looked, err := s.watch(input, func(r *reads, _ *topdown.Event) bool { return at(r) }, left, time.Now())
+	return found, looked || err != nil
 }
+
+// watch evaluates as looks says, for at most a time, as of a moment.
+func (s *Snapshot) watch(input *ast.Term, at glance, most time.Duration, moment time.Time) (topdown.QueryResultSet, bool, error) {
+	w := &lookout{at: at, known: s.exprs}
+	found, err := within(s.workers, 0, most, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
+		w.cancel = cancel
+		found, err := s.newQuery(s.query, input, cancel).WithTime(moment).
+			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())
+		if w.looked {
+			err = errLooked
+		}
+		return found, err
+	})
+	if errors.Is(err, errLooked) {
+		return nil, true, nil
+	}
+	return found, false, err
+}
+
+var errLooked = errors.New("it looked")
+
+// A glance says whether an expression, about to be evaluated, reads what is watched.
+type glance func(r *reads, e *topdown.Event) bool
 
 // A lookout is a tracer that looks for expressions that read something. The
 // compiler has moved what a rule's head reads into its body.
 type lookout struct {
-	at     func(*reads) bool
+	at     glance
 	known  map[*ast.Expr]*reads
 	cancel topdown.Cancel // once it has looked, the rest is of no interest
 	looked bool
@@ -60,7 +76,7 @@ func (w *lookout) TraceEvent(e topdown.Event) {
 	if r == nil { // made up in the evaluation
 		r = readsIn(expr)
 	}
-	if w.looked = w.at(r); w.looked {
+	if w.looked = w.at(r, &e); w.looked {
 		w.cancel.Cancel()
 	}
 }

@@ -31,7 +31,7 @@ func tryLoad(t testing.TB, files map[string]string) (*Snapshot, error) {
 	for name, text := range files {
 		raw[name] = []byte(text)
 	}
-	b, err := parseBundle(raw)
+	b, err := parseBundle(raw, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,17 @@ func ApplyPatch(text, patch string) (string, error) {
 	return string(out), err
 }
 
+// SamePatch reports whether two patches say the same, in whatever order and
+// notation.
+func SamePatch(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, err := mcp.ParseValue(strings.TrimSpace(a))
+	y, err2 := mcp.ParseValue(strings.TrimSpace(b))
+	return err == nil && err2 == nil && valueTerm(x).Equal(valueTerm(y))
+}
+
 // appendMerged adds the target as a merge patch makes it. What the patch does
 // not name stays as it was written.
 func appendMerged(b []byte, target, patch mcp.Value) []byte {

@@ -9,9 +9,11 @@ import (
 type reads struct {
 	all     bool // the input as a whole, or a member whose name is computed
 	members map[string]bool
-	args    bool // the arguments or params of a request
-	varies  bool // a built-in whose answer changes: the time, a random number
-	hidden  bool // one of those that OPA does not know for such
+	args    bool      // the arguments or params of a request
+	varies  bool      // a built-in whose answer changes: the time, a random number
+	hidden  bool      // one of those that OPA does not know for such
+	chance  string    // a built-in whose answer is not the same even at the same time
+	refs    []ast.Ref // into the input, without its name; an empty one is all of it
 }
 
 func (r *reads) member(name string) bool { return r.all || r.members[name] }
@@ -67,6 +69,7 @@ func (r *reads) walk(x any) {
 		case ast.Var:
 			if x == ast.InputRootDocument.Value.(ast.Var) {
 				r.all, r.args = true, true
+				r.refs = append(r.refs, nil)
 			}
 		}
 		return false
@@ -75,13 +78,17 @@ func (r *reads) walk(x any) {
 }
 
 func (r *reads) ref(ref ast.Ref) {
-	if b, ok := ast.BuiltinMap[ref.String()]; ok {
-		r.varies = r.varies || b.Nondeterministic || readsClock[b.Name]
+	if b, ok := ast.BuiltinMap[ref.String()]; ok && (b.Nondeterministic || readsClock[b.Name]) {
+		r.varies = true
 		r.hidden = r.hidden || readsClock[b.Name]
+		if b.Name != ast.NowNanos.Name {
+			r.chance = b.Name
+		}
 	}
 	if !ref.HasPrefix(ast.InputRootRef) {
 		return
 	}
+	r.refs = append(r.refs, ref[1:])
 	if len(ref) == 1 {
 		r.all, r.args = true, true
 		return

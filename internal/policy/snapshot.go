@@ -48,13 +48,12 @@ func (s *Snapshot) Warnings() []string { return s.warnings }
 
 // newSnapshot compiles a bundle for the rule at path, as in mcp/decision.
 func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
-	s := &Snapshot{Revision: b.Manifest.Revision, SHA256: digest, Loaded: time.Now()}
-	if s.Revision == "" {
-		s.Revision = digest[:12]
-	}
+	s := &Snapshot{Revision: revisionOf(b, digest), SHA256: digest, Loaded: time.Now()}
 	modules := make(map[string]*ast.Module, len(b.Modules))
+	old := false
 	for _, m := range b.Modules {
 		modules[m.Path] = m.Parsed
+		old = old || versionOf(b, m.RelativePath) == ast.RegoV0
 	}
 	s.store = inmem.NewFromObjectWithOpts(b.Data,
 		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))
@@ -63,7 +62,9 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open data: %w", err)
 	}
-	s.compiler = NewCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
+	s.compiler = NewCompiler().
+		WithStrict(old). // what v1 forbids anyway: deprecated built-ins, shadowed input
+		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
 	}
@@ -91,6 +92,15 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 		s.scanner = newScanner(b.Data)
 	}
 	return s, nil
+}
+
+// revisionOf is the revision of the manifest, or else the digest's first twelve
+// digits.
+func revisionOf(b *bundle.Bundle, digest string) string {
+	if b.Manifest.Revision == "" {
+		return digest[:12]
+	}
+	return b.Manifest.Revision
 }
 
 // unsafe built-ins reach out of the process, tell what is within it, or spend

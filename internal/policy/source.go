@@ -7,13 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -32,9 +27,9 @@ var errUnchanged = errors.New("bundle unchanged")
 // An archive is a bundle as fetched, before anything of it is believed.
 type archive struct {
 	files  map[string][]byte
+	raw    []byte // the .tar.gz; nil for a directory
 	sha256 string // hex: of the .tar.gz, or of a directory's names and contents
-	etag   string
-	dir    bool
+	etag   string // of the answer, or the digest of an OCI manifest
 }
 
 // size is that of all files, in bytes.
@@ -45,46 +40,54 @@ func (a *archive) size() (n int64) {
 	return n
 }
 
-// A source fetches bundles from one place: a .tar.gz file, a directory, or an
-// HTTP(S) URL of a .tar.gz.
+// unpack makes an archive of a .tar.gz.
+func unpack(raw []byte, etag string) (*archive, error) {
+	files, err := untar(raw)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(raw)
+	return &archive{files: files, raw: raw, sha256: hex.EncodeToString(sum[:]), etag: etag}, nil
+}
+
+// A source fetches bundles from one place: a .tar.gz file, a directory, an
+// HTTP(S) URL of a .tar.gz, or a repository of an OCI registry.
 type source struct {
 	location string
 	sha256   string // expected hex digest, or a place that ends in .sha256 and has it
-	client   *http.Client
+	web      *web
+	image    *image // nil unless the location is oci://
 }
 
-func newSource(location, digest string) *source {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = 30 * time.Second
-	transport.DisableCompression = true // the digest is of the bytes as they are
-	return &source{
-		location: location,
-		sha256:   digest,
-		client: &http.Client{
-			Transport: transport,
-			Timeout:   2 * time.Minute,
-			CheckRedirect: func(*http.Request, []*http.Request) error {
-				return errors.New("redirects are not followed")
-			},
-		},
+func newSource(cfg *Config) *source {
+	s := &source{location: cfg.Bundle, sha256: cfg.SHA256, web: newWeb(cfg)}
+	if strings.HasPrefix(cfg.Bundle, ociScheme) {
+		s.image = newImage(cfg, s.web)
 	}
+	return s
 }
 
 // fetch returns the bundle if its digest is the expected one, and errUnchanged
-// if it is the one with the given etag or digest.
-func (s *source) fetch(ctx context.Context, etag, digest string) (*archive, error) {
+// if it is the one with the given etag or digest. A server that can is asked to
+// wait that long for a newer one.
+func (s *source) fetch(ctx context.Context, etag, digest string, wait time.Duration) (*archive, error) {
 	want, err := s.expected(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if isURL(s.location) && want != "" && want != digest {
+	if want != "" && want != digest {
 		etag = "" // the server's copy must be seen, since ours is not what is wanted
 	}
-	a, err := s.read(ctx, etag)
+	a, err := s.read(ctx, etag, wait)
 	if err != nil {
 		return nil, err
 	}
-	if want != "" && a.dir {
+	if wait > 0 && want != "" && want != a.sha256 { // it may have changed with the bundle
+		if want, err = s.expected(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if want != "" && a.raw == nil {
 		return nil, errors.New("sha256 is set, but the bundle is a directory: pin the digest of a .tar.gz")
 	}
 	if want != "" && want != a.sha256 {
@@ -96,12 +99,20 @@ func (s *source) fetch(ctx context.Context, etag, digest string) (*archive, erro
 	return a, nil
 }
 
+// pinned is the digest that the configuration itself names, or empty.
+func (s *source) pinned() string {
+	if strings.HasSuffix(s.sha256, ".sha256") {
+		return ""
+	}
+	return strings.ToLower(s.sha256)
+}
+
 // expected is the digest that the bundle must have, or empty.
 func (s *source) expected(ctx context.Context) (string, error) {
 	if !strings.HasSuffix(s.sha256, ".sha256") {
-		return strings.ToLower(s.sha256), nil
+		return s.pinned(), nil
 	}
-	raw, _, err := s.get(ctx, s.sha256, "", 4096)
+	raw, err := s.text(ctx, s.sha256, 4096)
 	if err != nil {
 		return "", fmt.Errorf("read digest: %w", err)
 	}
@@ -112,74 +123,54 @@ func (s *source) expected(ctx context.Context) (string, error) {
 	return strings.ToLower(first), nil
 }
 
-func (s *source) read(ctx context.Context, etag string) (*archive, error) {
-	if !isURL(s.location) {
+func (s *source) read(ctx context.Context, etag string, wait time.Duration) (*archive, error) {
+	var raw []byte
+	var err error
+	switch {
+	case s.image != nil:
+		raw, etag, err = s.image.pull(ctx, etag)
+	case isURL(s.location):
+		raw, etag, err = s.web.get(ctx, s.location, request{etag: etag, wait: wait, limit: maxArchive, bundle: true})
+	default:
 		if info, err := os.Stat(s.location); err != nil {
 			return nil, err
 		} else if info.IsDir() {
 			return readDir(s.location)
 		}
+		raw, err = readFile(s.location, maxArchive)
 	}
-	raw, etag, err := s.get(ctx, s.location, etag, maxArchive)
 	if err != nil {
 		return nil, err
 	}
-	files, err := untar(raw)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(raw)
-	return &archive{files: files, sha256: hex.EncodeToString(sum[:]), etag: etag}, nil
+	return unpack(raw, etag)
 }
 
-// get reads a file, or a URL unless it still has the etag.
-func (s *source) get(ctx context.Context, place, etag string, limit int64) ([]byte, string, error) {
+// text reads a small file or URL beside the bundle.
+func (s *source) text(ctx context.Context, place string, limit int64) ([]byte, error) {
 	if !isURL(place) {
-		f, err := os.Open(filepath.Clean(place))
-		if err != nil {
-			return nil, "", err
-		}
-		defer func() { _ = f.Close() }()
-		raw, err := readAll(f, limit)
-		return raw, "", err
+		return readFile(place, limit)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
-	if err != nil {
-		return nil, "", cause(err)
-	}
-	if etag != "" {
-		req.Header.Set("If-None-Match", etag)
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return nil, "", fmt.Errorf("GET %s: %w", redact(req), cause(err))
-	}
-	defer func() { _ = resp.Body.Close() }()
-	switch resp.StatusCode {
-	case http.StatusOK:
-		raw, err := readAll(resp.Body, limit)
-		return raw, resp.Header.Get("ETag"), err
-	case http.StatusNotModified:
-		if etag != "" {
-			return nil, "", errUnchanged
-		}
-	}
-	return nil, "", fmt.Errorf("GET %s: %s", redact(req), resp.Status)
+	raw, _, err := s.web.get(ctx, place, request{limit: limit})
+	return raw, err
 }
 
-// cause leaves out the URL, in which there may be a secret.
-func cause(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
-}
+// waits reports whether the server holds an answer back until there is
+// something new.
+func (s *source) waits() bool { return s.web.waits }
 
-func redact(req *http.Request) string { return req.URL.Scheme + "://" + req.URL.Host + req.URL.Path }
+func (s *source) close() { s.web.close() }
 
 func isURL(place string) bool {
 	return strings.HasPrefix(place, "http://") || strings.HasPrefix(place, "https://")
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return readAll(f, limit)
 }
 
 func readAll(r io.Reader, limit int64) ([]byte, error) {
@@ -188,56 +179,4 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 		err = fmt.Errorf("more than %d bytes", limit)
 	}
 	return raw, err
-}
-
-// readDir reads a bundle directory, without its tests and hidden files.
-func readDir(dir string) (*archive, error) {
-	a := &archive{files: map[string][]byte{}, dir: true}
-	total := int64(0)
-	root := os.DirFS(dir)
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		base := filepath.Base(name)
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && name != "." && strings.HasPrefix(base, "."):
-			return fs.SkipDir
-		case d.IsDir(), !inBundle(base):
-			return nil
-		case len(a.files) >= maxFiles:
-			return fmt.Errorf("more than %d files", maxFiles)
-		}
-		f, err := root.Open(name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }()
-		raw, err := readAll(f, maxExpanded-total)
-		total += int64(len(raw))
-		a.files[name] = raw
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	a.sha256 = digestOf(a.files)
-	return a, nil
-}
-
-// inBundle reports whether a file takes part in a bundle.
-func inBundle(base string) bool {
-	switch base {
-	case ".manifest", "data.json", "data.yaml", "data.yml":
-		return true
-	}
-	return strings.HasSuffix(base, ".rego") && !strings.HasSuffix(base, "_test.rego")
-}
-
-func digestOf(files map[string][]byte) string {
-	h := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		_, _ = fmt.Fprintf(h, "%d %s %d ", len(name), name, len(files[name]))
-		h.Write(files[name])
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -101,11 +101,17 @@ type watched struct {
 
 func watch(t *testing.T, bundle, sha256 string) *watched {
 	t.Helper()
+	return watchAs(t, Config{Bundle: bundle, SHA256: sha256})
+}
+
+// watchAs makes an engine of a configuration, whose rest it fills in.
+func watchAs(t *testing.T, cfg Config) *watched {
+	t.Helper()
 	w := &watched{t: t}
-	w.Engine = New(Config{
-		Bundle: bundle, SHA256: sha256, Decision: "mcp/decision", Timeout: patience,
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)), OnLoad: func(err error) { w.loads = append(w.loads, err) },
-	})
+	cfg.Decision, cfg.Timeout = "mcp/decision", patience
+	cfg.Log = slog.New(slog.NewTextHandler(&w.log, nil))
+	cfg.OnLoad = func(err error) { w.loads = append(w.loads, err) }
+	w.Engine = New(cfg)
 	t.Cleanup(w.Close)
 	return w
 }

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 		"mcp-server": server,
 		"call":       call,
 		"await":      await,
+		"opa-test":   opaTest,
 		"exits":      exits,
 		"keypair":    keypair,
 		"await-file": awaitFile,

@@ -158,3 +158,6 @@ func (p *Process) PeakMemory(t testing.TB) int64 {
 	}
 	return kib << 10
 }
+
+// Output is all that the child has written so far.
+func (p *Process) Output() string { return p.output.String() }
