@@ -21,11 +21,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
-	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
 )
 
 const (
-	upstreamWait  = 5 * time.Minute  // for the head of a server's answer
 	drainTime     = 20 * time.Second // for exchanges under way when the process is to end
 	readTime      = 30 * time.Second // for a client to send its whole request
 	writeTime     = 30 * time.Second // for a client to read what it is sent; each event has it anew
@@ -73,14 +71,18 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if a.callers, err = newCallers(&cfg.Identity, a.log, metrics.Identified); err != nil {
 		return nil, err
 	}
-	if a.mcpAt, err = net.Listen("tcp", cfg.Listen); err != nil {
+	parts, err := openParts(cfg, a.log)
+	if err != nil {
+		return nil, err
+	}
+	if a.mcpAt, err = listenAt(cfg.Listen, parts.tls); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
-	if a.adminAt, err = net.Listen("tcp", cfg.Admin); err != nil {
+	if a.adminAt, err = listenAt(cfg.Admin, parts.adminTLS); err != nil {
 		return nil, fmt.Errorf("open admin listener: %w", err)
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
-	g := a.gateway(metrics)
+	g := a.gateway(metrics, parts)
 	a.mcp = a.server(&listen.HTTP{
 		Gateway:  g,
 		Identity: a.callers.identifier,
@@ -126,7 +128,10 @@ func (a *app) limitMemory() {
 }
 
 func (a *app) server(h http.Handler) *http.Server {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
 	return &http.Server{
+		Protocols:         protocols,
 		Handler:           h,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       readTime,
@@ -139,9 +144,9 @@ func (a *app) server(h http.Handler) *http.Server {
 	}
 }
 
-func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
+func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
 	g := &gateway.Gateway{
-		Upstreams:  map[string]gateway.Upstream{},
+		Upstreams:  parts.upstreams,
 		Policy:     a.engine,
 		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
 		Mode:       string(a.cfg.Policy.Mode),
@@ -152,18 +157,10 @@ func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
 		Audit:      a.audit,
 		Log:        a.log,
 		Metrics:    metrics,
-		Handles:    gateway.NewHandles(),
+		Handles:    parts.handles,
 	}
 	if a.candidate != nil {
 		g.Candidate = a.candidate.Candidate
-	}
-	client := upstream.NewClient(upstreamWait)
-	for name, s := range a.cfg.Servers {
-		h := http.Header{}
-		for header, value := range s.Headers {
-			h.Set(header, string(value))
-		}
-		g.Upstreams[name] = &upstream.HTTP{URL: s.URL, Header: h, Limit: int(a.cfg.Limits.MaxMessageBytes), Client: client}
 	}
 	return g
 }

@@ -41,6 +41,9 @@ func checkCommand() *cobra.Command {
 }
 
 func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
+	if _, err := openParts(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
 	said := "no bundle"
 	if cfg.Policy.Bundle != "" {
 		loaded, err := tryBundle(ctx, policyConfig(cfg, slog.New(slog.DiscardHandler)), out)

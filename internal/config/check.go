@@ -11,18 +11,50 @@ import (
 // checkAll checks what no key can check alone, and fills in the caller that follows from the rest.
 func (l *loader) checkAll(c *Config) {
 	l.checkListeners(c)
+	l.checkServers(c.Servers)
 	l.checkIdentity(c)
 	l.checkProxies(c.Identity.TrustedProxies)
 	l.checkKeys(c.Identity.APIKeys)
 	l.checkAudit(&c.Audit)
 	l.checkBundle(&c.Policy)
 	l.checkTokens(c)
-	l.checkCertificates(c.Identity.Certificates)
+	l.checkCertificates(c)
 }
 
 func (l *loader) checkListeners(c *Config) {
 	if _, port, _ := net.SplitHostPort(c.Admin); c.Admin == c.Listen && port != "0" {
 		l.problem("admin", "%q is the address of listen too (use another port)", c.Admin)
+	}
+}
+
+// checkServers makes sure that each server gets one value of a header, and what belongs together.
+func (l *loader) checkServers(servers map[string]Server) {
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		s, at := servers[name], "mcpServers."+name
+		for header := range s.HeaderFiles {
+			if _, ok := s.Headers[header]; ok {
+				l.problem(at+".headerFiles", "%s is in headers too (use one of them)", header)
+			}
+		}
+		for key, client := range map[string]*TokenClient{".oauth2": s.OAuth2, ".tokenExchange": s.TokenExchange} {
+			if client != nil && inClear(client.TokenURL.String()) {
+				l.problem(at+key+".tokenUrl", "would take the secret across the network in clear (use an https URL)")
+			}
+		}
+		tokens := s.OAuth2 != nil || s.TokenExchange != nil
+		_, header := s.Headers["Authorization"]
+		_, file := s.HeaderFiles["Authorization"]
+		t := s.TLS
+		switch {
+		case s.OAuth2 != nil && s.TokenExchange != nil:
+			l.problem(at+".oauth2", "cannot be given together with tokenExchange (use one of them)")
+		case tokens && (header || file):
+			l.problem(at, "Authorization is set twice: by oauth2 or tokenExchange, and by a header of that name")
+		case (t.Certificate == "") != (t.Key == ""):
+			l.problem(at+".tls", "has certificate or key alone (give both or none)")
+		case t != ServerTLS{} && s.URL.Scheme != "https":
+			l.problem(at+".tls", "has no use with an http URL (use https)")
+		}
 	}
 }
 
@@ -88,8 +120,11 @@ func (l *loader) checkTokens(c *Config) {
 	}
 }
 
-func (l *loader) checkCertificates(all []Certificate) {
-	for i, c := range all {
+func (l *loader) checkCertificates(c *Config) {
+	if len(c.Identity.Certificates) > 0 && (c.TLS == nil || c.TLS.ClientCA == "") {
+		l.problem("identity.certificates", "needs tls.clientCA (the authorities of the clients' certificates)")
+	}
+	for i, c := range c.Identity.Certificates {
 		if (c.Subject == "") == (c.SPIFFE == "") {
 			l.problem(fmt.Sprintf("identity.certificates[%d]", i), "needs either subject or spiffe, and not both")
 		}

@@ -27,6 +27,8 @@ type Config struct {
 	Listen string
 	// Admin is the TCP address (host:port) of /healthz, /readyz and /metrics.
 	Admin string
+	// TLS and AdminTLS are those of the two listeners; nil: plain text.
+	TLS, AdminTLS *TLS
 	// Servers are the MCP servers behind the gateway, by the name in their path, /servers/{name}/mcp.
 	// A name matches [a-z0-9-]{1,63}. It may be empty: a command that needs a server says so itself.
 	Servers map[string]Server
@@ -41,6 +43,8 @@ type Config struct {
 	// Origins are the browser origins allowed beside the same host, as a browser writes them: lower case,
 	// scheme://host or scheme://host:port, without a default port.
 	Origins []string
+	// Handles says what seals the handles that clients bring back.
+	Handles Handles
 	// Limits bound what one message may cost.
 	Limits Limits
 }
@@ -54,6 +58,14 @@ type Server struct {
 	Headers map[string]Secret
 	// RequiredScopes are those that a token needs for this server. They do not concern other proofs.
 	RequiredScopes []string
+	// HeaderFiles are files with the values of more headers, by canonical name. They are read again when
+	// they change.
+	HeaderFiles map[string]string
+	// OAuth2 gets the gateway's own access token for the server, TokenExchange one for each caller in
+	// exchange for the caller's. At most one is set, and then nothing else sets Authorization.
+	OAuth2, TokenExchange *TokenClient
+	// TLS is used only with an https URL.
+	TLS ServerTLS
 }
 
 // Identity says how a caller is known. Where nothing matches, the answer is 401.

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -115,8 +116,39 @@ func TestExample(t *testing.T) {
 			URL:     mustURL(t, "http://127.0.0.1:3101/mcp"),
 			Headers: map[string]config.Secret{"Authorization": "Bearer s3cr3t"}, RequiredScopes: []string{"weather:read"},
 		},
-		"files": {URL: mustURL(t, "http://127.0.0.1:3102/mcp")},
+		"files": {
+			URL:         mustURL(t, "https://files.example.internal/mcp"),
+			HeaderFiles: map[string]string{"Authorization": "/run/secrets/files-token"},
+			TLS: config.ServerTLS{
+				CA:          "/etc/gatehouse/internal-ca.pem",
+				Certificate: "/etc/gatehouse/client.crt",
+				Key:         "/etc/gatehouse/client.key",
+				ServerName:  "files.example",
+			},
+		},
+		"calendar": {
+			URL: mustURL(t, "https://calendar.example/mcp"),
+			OAuth2: &config.TokenClient{
+				OAuth2: config.OAuth2{
+					TokenURL: mustURL(t, "https://idp.example/token"),
+					ClientID: "gatehouse", ClientSecret: "c4lendar", Scopes: []string{"calendar.read"},
+				},
+				Resource: "https://calendar.example/mcp",
+			},
+		},
+		"mail": {
+			URL: mustURL(t, "https://mail.example/mcp"),
+			TokenExchange: &config.TokenClient{
+				OAuth2:   config.OAuth2{TokenURL: mustURL(t, "https://idp.example/token"), ClientID: "gatehouse", ClientSecret: "m4il"},
+				Audience: "mail",
+			},
+		},
 	}
+	want.TLS = &config.TLS{
+		Certificate: "/etc/gatehouse/tls.crt", Key: "/etc/gatehouse/tls.key", ClientCA: "/etc/gatehouse/clients.pem", MinVersion: tls.VersionTLS12,
+	}
+	want.AdminTLS = &config.TLS{Certificate: "/etc/gatehouse/tls.crt", Key: "/etc/gatehouse/tls.key", MinVersion: tls.VersionTLS13}
+	want.Handles.KeyFile = "/etc/gatehouse/handles.key"
 	want.Identity.Anonymous = &config.Caller{ID: "guest", Roles: []string{"reader"}}
 	want.Identity.APIKeys = []config.APIKey{{
 		Caller: config.Caller{ID: "alice@org", Roles: []string{"dev"}},
@@ -155,7 +187,10 @@ func TestExample(t *testing.T) {
 	want.Audit.DecisionLogs.CA = "/etc/gatehouse/ca.pem"
 	want.Origins = []string{"https://chat.example.com"}
 
-	env := vars{"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t", "INTROSPECTION_SECRET": "1ntr0"}
+	env := vars{
+		"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t", "INTROSPECTION_SECRET": "1ntr0",
+		"CALENDAR_SECRET": "c4lendar", "MAIL_SECRET": "m4il",
+	}
 	got, err := config.Load("../../examples/gatehouse.yaml", env.lookup, config.Flags{})
 	if err != nil {
 		t.Fatal(err)

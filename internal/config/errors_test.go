@@ -102,15 +102,15 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"unknown top key", `polic: {}`,
-		`g.yaml:1: polic: unknown key (allowed: listen, admin, mcpServers, identity, policy, deny, audit, origins, limits)`,
+		`g.yaml:1: polic: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, identity, policy, deny, audit, origins, handles, limits)`,
 	},
 	{
 		"key of other case", `Listen: ":1"`,
-		`g.yaml:1: Listen: unknown key (allowed: listen, admin, mcpServers, identity, policy, deny, audit, origins, limits)`,
+		`g.yaml:1: Listen: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, identity, policy, deny, audit, origins, handles, limits)`,
 	},
 	{
 		"a key that comes later", `mcpServers: {files: {command: npx}}`,
-		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers, requiredScopes)\n" +
+		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers, requiredScopes, headerFiles, oauth2, tokenExchange, tls)\n" +
 			"g.yaml:1: mcpServers.files.url: is missing",
 	},
 	{
@@ -119,7 +119,7 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"odd key", "\"a\\nb%d\": 1",
-		`g.yaml:1: "a\nb%d": unknown key (allowed: listen, admin, mcpServers, identity, policy, deny, audit, origins, limits)`,
+		`g.yaml:1: "a\nb%d": unknown key (allowed: listen, admin, tls, adminTls, mcpServers, identity, policy, deny, audit, origins, handles, limits)`,
 	},
 	{
 		"duplicate key", "policy:\n  mode: off\n  mode: enforce\n",
@@ -208,7 +208,7 @@ var fileErrors = []struct{ name, file, want string }{
 
 func TestFileErrors(t *testing.T) {
 	env := vars{"SECRET": "s3cr3t", "EMPTY": ""}
-	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors) {
+	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors, credentialErrors) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantError(t, tt.file, env, config.Flags{}, tt.want)
 		})

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(string(example))
 	f.Add(unusual)
-	for _, tt := range append(fileErrors, networkErrors...) {
+	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors, credentialErrors) {
 		f.Add(tt.file)
 	}
 	const canary = "canary-7f3a"

@@ -43,6 +43,7 @@ func TestIdentityErrors(t *testing.T) {
 		{"keys by http", `identity: {jwt: [{` + issuer + `, jwksUrl: "http://b/keys"}]}`, "jwksUrl:"},
 		{"introspection by http", `identity: {introspection: {` + introspection + `, url: "http://b"}}`, "introspection.url:"},
 		{"introspection without url", `identity: {introspection: {` + introspection + `}}`, "introspection.url: is missing"},
+		{"certificate that nobody asks for", `identity: {certificates: [{subject: CN=x}]}`, "identity.certificates: needs tls.clientCA"},
 		{"certificate of nobody", `identity: {certificates: [{id: x}]}`, "certificates[0]: needs either subject or spiffe"},
 		{"certificate of two", `identity: {certificates: [{subject: CN=x, spiffe: "spiffe://a/b"}]}`, "certificates[0]: needs either"},
 		{"no SPIFFE ID", `identity: {certificates: [{spiffe: "https://a/b"}]}`, "spiffe:"},

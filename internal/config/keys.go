@@ -8,12 +8,15 @@ func (c *Config) keys() []key {
 	return []key{
 		{name: "listen", into: scalar(address(&c.Listen))},
 		{name: "admin", into: scalar(address(&c.Admin))},
+		{name: "tls", into: pointer(&c.TLS, (*TLS).keys)},
+		{name: "adminTls", into: pointer(&c.AdminTLS, (*TLS).adminKeys)},
 		{name: "mcpServers", into: mapping(&c.Servers, serverName, (*Server).keys)},
 		{name: "identity", into: object(c.Identity.keys)},
 		{name: "policy", into: object(c.Policy.keys)},
 		{name: "deny", into: object(c.Deny.keys)},
 		{name: "audit", into: object(c.Audit.keys)},
 		{name: "origins", into: list(&c.Origins, origin)},
+		{name: "handles", into: object(c.Handles.keys)},
 		{name: "limits", into: object(c.Limits.keys)},
 	}
 }
@@ -23,6 +26,10 @@ func (s *Server) keys() []key {
 		{name: "url", into: scalar(serverURL(&s.URL)), required: true},
 		{name: "headers", into: scalars(&s.Headers, headerName, headerValue)},
 		{name: "requiredScopes", into: list(&s.RequiredScopes, scope)},
+		{name: "headerFiles", into: scalars(&s.HeaderFiles, headerName, filePath)},
+		{name: "oauth2", into: pointer(&s.OAuth2, (*TokenClient).keys)},
+		{name: "tokenExchange", into: pointer(&s.TokenExchange, (*TokenClient).keys)},
+		{name: "tls", into: object(s.TLS.keys)},
 	}
 }
 

@@ -12,10 +12,11 @@ import (
 
 // The YAML types of scalars.
 const (
-	strType  = "!!str"
-	intType  = "!!int"
-	boolType = "!!bool"
-	nullType = "!!null"
+	strType   = "!!str"
+	intType   = "!!int"
+	boolType  = "!!bool"
+	floatType = "!!float"
+	nullType  = "!!null"
 )
 
 // A leaf is one value that is written as text: a scalar of the file, a variable or a flag.

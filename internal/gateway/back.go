@@ -15,6 +15,7 @@ func (e *exchange) relay(ctx context.Context, a *mcp.Answer) {
 	head := &mcp.Answer{Status: a.Status, Retry: a.Retry}
 	if a.Session != "" && a.Session != e.session && !e.modern() { // some servers repeat it; sealed anew it would look like another
 		head.Session = e.g.Handles.seal(sessionHandle, a.Session, e.x.Server, e.x.Caller)
+		e.session = a.Session // of what the server asks in this very stream
 	}
 	switch {
 	case a.Events != nil && a.Status == http.StatusOK:
@@ -92,7 +93,6 @@ func (e *exchange) matches(m *mcp.Message) (*mcp.Message, *mcp.Error) {
 
 // stream carries events as they come, up to the response to the request.
 func (e *exchange) stream(ctx context.Context, head *mcp.Answer, events mcp.Events) {
-	defer e.forget()
 	if e.x.Verb == http.MethodGet && e.event(head, mcp.Event{}) != nil {
 		return
 	}
@@ -223,16 +223,15 @@ func (e *exchange) judgeAsked(ctx context.Context, m *mcp.Message) (*mcp.Message
 		return nil, refused
 	}
 	s, refused := e.judge(s)
-	key := e.pendingKey(m.ID)
-	if refused == nil && !e.g.pending.add(key, m.Method) {
-		refused = e.reject(policy.ServerRequest, mcp.Refuse(http.StatusBadGateway, "a request from the server", "its id is in use"), m.Text)
+	if refused == nil {
+		var bad *mcp.Error
+		if s.msg, bad = e.ask(s.msg); bad == nil {
+			return s.msg, nil
+		}
+		refused = e.reject(policy.ServerRequest, bad, m.Text)
 	}
-	if refused != nil {
-		e.tellServer(ctx, refused.Body(m.ID.Text()))
-		return nil, refused
-	}
-	e.asked = append(e.asked, key)
-	return s.msg, nil
+	e.tellServer(ctx, refused.Body(m.ID.Text()))
+	return nil, refused
 }
 
 // tellServer answers a server's request in the client's place.
@@ -244,17 +243,10 @@ func (e *exchange) tellServer(ctx context.Context, text string) {
 	if e.session != "" {
 		h.Set(mcp.HeaderSession, e.session)
 	}
-	a, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: http.MethodPost, Header: h, Text: text})
+	a, bad := e.upstream.Send(ctx, e.outgoing(http.MethodPost, h, text))
 	if bad != nil {
 		e.g.Log.Error("upstream failed", "server", e.x.Server, "error", bad.Cause)
 		return
 	}
 	a.Close()
-}
-
-// forget ends the wait for answers to what the stream's server asked.
-func (e *exchange) forget() {
-	for _, key := range e.asked {
-		e.g.pending.take(key)
-	}
 }

@@ -16,15 +16,15 @@ type exchange struct {
 	reply Reply
 
 	upstream Upstream
-	msg      *mcp.Message     // what will be sent; without any member for GET and DELETE
-	session  string           // the server's own session id, or empty
-	tasks    map[string]task  // the tasks that the exchange is about, by the server's own ids
-	tool     string           // that began the task that is asked about, or empty
-	kind     string           // the method that the message asks for, or that it answers
-	base     policy.Input     // what the policy is told in every phase
-	snapshot *policy.Snapshot // nil if nothing is judged
-	begun    bool             // a stream to the client has begun
-	asked    []pendingKey     // requests of the server's that this exchange carried
+	msg      *mcp.Message      // what will be sent; without any member for GET and DELETE
+	session  string            // the server's own session id, or empty
+	tasks    map[string]task   // the tasks that the exchange is about, by the server's own ids
+	tool     string            // that began the task that is asked about, or empty
+	kind     string            // the method that the message asks for, or that it answers
+	base     policy.Input      // what the policy is told in every phase
+	snapshot *policy.Snapshot  // nil if nothing is judged
+	begun    bool              // a stream to the client has begun
+	asked    map[string]string // by the server's ids: what the client knows its request by
 }
 
 // receive parses the message and finds out what it is about.
@@ -82,11 +82,7 @@ func (e *exchange) findKind() *mcp.Error {
 		return nil
 	}
 	if e.msg.IsResponse() {
-		var ok bool
-		if e.kind, ok = e.g.pending.take(e.pendingKey(e.msg.ID)); !ok {
-			return mcp.Refuse(http.StatusBadRequest, "invalid request", "a response to nothing that was asked")
-		}
-		return nil
+		return e.answered()
 	}
 	if e.msg.Method == "tasks/list" {
 		return mcp.NoMethod("nobody can tell whose tasks they are")
@@ -171,7 +167,7 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 	if e.session != "" {
 		h.Set(mcp.HeaderSession, e.session)
 	}
-	answer, bad := e.upstream.Send(ctx, &mcp.Outgoing{Verb: e.x.Verb, Header: h, Text: e.msg.Text})
+	answer, bad := e.upstream.Send(ctx, e.outgoing(e.x.Verb, h, e.msg.Text))
 	switch {
 	case bad == nil:
 		return answer, nil
@@ -180,6 +176,11 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 	}
 	e.g.Log.Error("upstream failed", "server", e.x.Server, "status", bad.Status, "error", bad.Cause)
 	return nil, e.reject(policy.Response, bad, "")
+}
+
+// outgoing is what goes to the server on behalf of the caller.
+func (e *exchange) outgoing(verb string, h http.Header, text string) *mcp.Outgoing {
+	return &mcp.Outgoing{Verb: verb, Header: h, Text: text, Principal: e.x.Caller.Key(), Token: string(e.x.Caller.Token)}
 }
 
 var forwarded = map[string]bool{

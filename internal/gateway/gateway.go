@@ -61,7 +61,6 @@ type Gateway struct {
 	Handles    *Handles
 	Candidate  *Candidate // judged beside the policy in force; may be nil
 
-	pending pending
 	catalog catalog
 }
 

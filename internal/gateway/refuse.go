@@ -14,14 +14,18 @@ func (e *exchange) refuse(r *refusal) {
 		e.answer(&mcp.Answer{Status: http.StatusAccepted})
 		return
 	}
-	a := &mcp.Answer{Status: r.Status, Text: r.Body(e.msg.ID.Text())}
+	id := ""
+	if e.msg.IsRequest() { // that of a response is the server's, and may be one of the client's own as well
+		id = e.msg.ID.Text()
+	}
+	a := &mcp.Answer{Status: r.Status, Text: r.Body(id)}
 	// To a client with a session, 404 says that the session is gone.
 	if r.denied || r.Status == http.StatusNotFound && r.Code != http.StatusNotFound {
 		switch e.style() {
 		case StyleJSONRPC:
 			a.Status = http.StatusOK
 		case StyleToolResult:
-			a.Status, a.Text = http.StatusOK, r.ToolResult(e.msg.ID.Text())
+			a.Status, a.Text = http.StatusOK, r.ToolResult(id)
 		}
 	}
 	e.answer(a)

@@ -360,3 +360,29 @@ func TestPanic(t *testing.T) {
 		t.Errorf("log %s", told)
 	}
 }
+
+// The caller's own token is for what exchanges it, and for nobody else to see.
+func TestTokenOfTheCaller(t *testing.T) {
+	const canary = "canary-7f3a"
+	b := newBench(t, `decision := {"allow": input.tool.name == "t", "reason": json.marshal(input)}`)
+	b.server.bad = mcp.Refuse(http.StatusForbidden, "this server needs an access token of the caller's", "no token")
+	carol := &identity.Caller{ID: "carol", Auth: "jwt", Token: canary}
+	for _, name := range []string{"t", "other"} {
+		c := b.serve(&Exchange{
+			Caller: carol, Verb: http.MethodPost, Header: http.Header{mcp.HeaderVersion: {"2025-11-25"}},
+			Text: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + name + `"}}`,
+		})
+		if strings.Contains(c.text, canary) {
+			t.Errorf("client got %s", c.text)
+		}
+		if name == "t" && (c.status != http.StatusForbidden || b.last()["status"] != 403.0 || b.last()["outcome"] != "reject") {
+			t.Errorf("client got %d %s, record %v", c.status, c.text, b.last())
+		}
+	}
+	if sent := b.server.sent; len(sent) != 1 || sent[0].Token != canary || sent[0].Principal != carol.Key() {
+		t.Errorf("sent %d messages", len(sent))
+	}
+	if strings.Contains(b.audit.String()+b.log.String(), canary) {
+		t.Errorf("recorded %s, logged %s", b.audit, b.log)
+	}
+}

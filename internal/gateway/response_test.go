@@ -222,62 +222,101 @@ decision := {"allow": false, "reason": "no_answer"} if input.response.content.co
 	call := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t"}}`
 
 	b := newBench(t, rules)
+	// Another process with the same keys, which never saw the question, takes the answer.
+	replica := newBench(t, rules)
+	replica.Handles = SharedHandles(b.Handles.keys)
 	session := b.Handles.seal(sessionHandle, "S", "s", alice)
-	answer := `{"jsonrpc":"2.0","id":"q\u0031","result":{"action":"accept","content":{"color":"blue"}}}`
-	var during []*client
 	b.server.answer = func(out *mcp.Outgoing) *mcp.Answer {
 		m, _ := mcp.ParseClient(out.Text)
 		if !m.IsRequest() {
 			return &mcp.Answer{Status: http.StatusAccepted}
 		}
-		return &mcp.Answer{Status: http.StatusOK, Events: &asking{
-			script: script{[]mcp.Event{{Data: ask(`"q1"`, "colour?")}, {Data: ask(`2`, "password?")}, {Data: `{"jsonrpc":"2.0","id":7,"result":{}}`}}},
-			asked: func() {
-				for _, who := range []struct {
-					caller  *identity.Caller
-					session string
-				}{{bob, b.Handles.seal(sessionHandle, "S", "s", bob)}, {alice, ""}, {alice, session}, {alice, session}} {
-					during = append(during, b.legacy(who.caller, who.session, answer))
-				}
-			},
-		}}
+		return stream(mcp.Event{Data: ask(`"q\u0031"`, "colour?")}, mcp.Event{Data: ask(`2`, "password?")},
+			mcp.Event{Data: `{"jsonrpc":"2.0","id":7,"result":{}}`})
 	}
 	c := b.legacy(alice, session, call)
-	if len(c.events) != 2 || c.events[0] != ask(`"q1"`, "colour?") {
+	if len(c.events) != 2 {
 		t.Fatalf("client got %q", c.events)
 	}
-	for i, status := range []int{400, 400, 202, 400} { // another principal, no session, the right one, and once more
-		if during[i].status != status {
-			t.Errorf("answer %d: %d %s", i, during[i].status, during[i].text)
+	id := find(t, `"id":("[^"]+")`, c.events[0])
+	if c.events[0] != ask(id, "colour?") || len(id) < 40 {
+		t.Errorf("client got %s", c.events[0])
+	}
+	if told := b.server.sent[1]; !strings.Contains(told.Text, `"id":2,"error":{"code":403`) || told.Header.Get(mcp.HeaderSession) != "S" {
+		t.Errorf("server got %q", told.Text)
+	}
+	answer := func(id, color string) string {
+		return `{"jsonrpc":"2.0","id":` + id + `,"result":{"action":"accept","content":{"color":"` + color + `"}}}`
+	}
+	other := b.Handles.seal(sessionHandle, "T", "s", alice)
+	wrong := b.Handles.seal(taskHandle, "elicitation/create\x00S\x001", "s", alice)
+	for _, a := range []struct {
+		name    string
+		caller  *identity.Caller
+		session string
+		text    string
+		status  int
+	}{
+		{"another principal", bob, b.Handles.seal(sessionHandle, "S", "s", bob), answer(id, "blue"), 400},
+		{"no session", alice, "", answer(id, "blue"), 400},
+		{"another session", alice, other, answer(id, "blue"), 400},
+		{"the server's own id", alice, session, answer(`"q1"`, "blue"), 400},
+		{"a number", alice, session, answer(`1`, "blue"), 400},
+		{"another kind of handle", alice, session, answer(`"`+wrong+`"`, "blue"), 400},
+		{"denied", alice, session, answer(id, "red"), 200}, // as denials in sessions look
+		{"right", alice, session, answer(id, "blue"), 202},
+	} {
+		c := replica.legacy(a.caller, a.session, a.text)
+		if c.status != a.status || c.status != 202 && strings.Contains(c.text, `"id"`) {
+			t.Errorf("%s: client got %d %s", a.name, c.status, c.text)
 		}
 	}
-	var told []string
-	for _, out := range b.server.sent[1:] {
-		told = append(told, out.Text)
-		if out.Header.Get(mcp.HeaderSession) != "S" {
-			t.Errorf("sent with session %q", out.Header.Get(mcp.HeaderSession))
-		}
+	if sent := replica.server.sent; len(sent) != 1 || sent[0].Text != answer(`"q\u0031"`, "blue") || sent[0].Header.Get(mcp.HeaderSession) != "S" {
+		t.Errorf("server got %+v", sent)
 	}
-	if len(told) != 2 || told[0] != answer || !strings.Contains(told[1], `"id":2,"error":{"code":403`) {
-		t.Errorf("server got %q", told)
-	}
-	if late := b.legacy(alice, session, `{"jsonrpc":"2.0","id":"q1","result":{}}`); late.status != http.StatusBadRequest {
-		t.Errorf("an answer after the stream: %d", late.status)
+	if last := replica.last(); last["kind"] != "elicitation/create" || last["outcome"] != "allow" {
+		t.Errorf("record %v", last)
 	}
 }
 
-// asking is a stream during which the client does something after the first event.
-type asking struct {
-	script
-	asked func()
-	n     int
+// A server that asks while it opens the session asks within it.
+func TestServerRequestsOfANewSession(t *testing.T) {
+	b := newBench(t, allowAll)
+	b.server.answer = func(out *mcp.Outgoing) *mcp.Answer {
+		if !strings.Contains(out.Text, "initialize") {
+			return &mcp.Answer{Status: http.StatusAccepted}
+		}
+		a := stream(mcp.Event{Data: `{"jsonrpc":"2.0","id":1,"method":"ping"}`}, mcp.Event{Data: `{"jsonrpc":"2.0","id":7,"result":{}}`})
+		a.Session = "S"
+		return a
+	}
+	c := b.legacy(alice, "", `{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}`)
+	id := find(t, `"id":("[^"]+")`, c.events[0])
+	if c := b.legacy(alice, c.session, `{"jsonrpc":"2.0","id":`+id+`,"result":{}}`); c.status != http.StatusAccepted {
+		t.Errorf("client got %d %s", c.status, c.text)
+	}
+	if sent := b.server.sent[1]; sent.Text != `{"jsonrpc":"2.0","id":1,"result":{}}` || sent.Header.Get(mcp.HeaderSession) != "S" {
+		t.Errorf("server got %+v", sent)
+	}
 }
 
-func (a *asking) Next() (mcp.Event, error) {
-	if a.n++; a.n == 2 {
-		a.asked()
+// A server takes back what it asked by the id that the client knows.
+func TestServerCancelsItsRequest(t *testing.T) {
+	b := newBench(t, allowAll)
+	cancel := func(id string) string {
+		return `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + id + `,"reason":"late"}}`
 	}
-	return a.script.Next()
+	b.server.answer = func(*mcp.Outgoing) *mcp.Answer {
+		return stream(mcp.Event{Data: `{"jsonrpc":"2.0","id":"q","method":"roots/list"}`}, mcp.Event{Data: cancel(`"\u0071"`)},
+			mcp.Event{Data: cancel(`7`)}, mcp.Event{Data: cancel(`{}`)}, mcp.Event{Data: `{"jsonrpc":"2.0","id":7,"result":{}}`})
+	}
+	c := b.legacy(alice, "", `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t"}}`)
+	if len(c.events) != 3 || c.events[1] != cancel(find(t, `"id":("[^"]+")`, c.events[0])) {
+		t.Errorf("client got %q", c.events)
+	}
+	if got := strings.Count(b.audit.String(), "it cancels what was not asked here"); got != 2 {
+		t.Errorf("%d records of the others", got)
+	}
 }
 
 func TestInputRequests(t *testing.T) {

@@ -92,6 +92,14 @@ func (e *exchange) conceal(m *mcp.Message) (*mcp.Message, *mcp.Error) {
 		}
 		conceal(id.Value, t.sealed)
 	}
+	if m.Method == "notifications/cancelled" && !e.modern() {
+		id := m.Params.Get("requestId")
+		sealed, bad := e.cancelled(id)
+		if bad != nil {
+			return nil, bad
+		}
+		conceal(id, sealed)
+	}
 	if state := m.Result.Get("requestState"); state.IsString() {
 		conceal(state, e.g.Handles.seal(stateHandle, state.String(), e.x.Server, e.x.Caller))
 	}

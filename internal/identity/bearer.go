@@ -71,6 +71,17 @@ func (b *Bearer) Identify(ctx context.Context, r *Request) (*Caller, error) {
 		return caller, nil
 	case len(token) > maxToken:
 		return nil, bad("the token is too long")
+	}
+	caller, err := b.verify(ctx, token, r)
+	if caller != nil {
+		caller.Token = Token(token)
+	}
+	return caller, err
+}
+
+// verify returns a caller of this request alone.
+func (b *Bearer) verify(ctx context.Context, token string, r *Request) (*Caller, error) {
+	switch {
 	case b.JWT != nil && looksLikeJWT(token):
 		return b.JWT.verify(ctx, token, r)
 	case b.Introspection != nil && token != "":

@@ -29,7 +29,20 @@ type Caller struct {
 	Issuer string         // of the token; empty for other proofs
 	Scopes []string       // of the token
 	Claims map[string]any // of the token; numbers are json.Number
+	Token  Token          // the caller's own verified access token, or empty
 }
+
+// A Token is a caller's credential. Formatted or encoded, it is "[redacted]".
+type Token string
+
+// String returns a fixed text, never the token.
+func (Token) String() string { return "[redacted]" }
+
+// GoString returns a fixed text, never the token.
+func (t Token) GoString() string { return t.String() }
+
+// MarshalText returns a fixed text, never the token.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Key tells principals apart: the same id proved in another way, or by another
 // issuer, is another one.

@@ -1,11 +1,16 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -90,5 +95,20 @@ func TestAnonymous(t *testing.T) {
 	}
 	if _, _, err := i.Identify(t.Context(), &Request{Header: http.Header{"X-Api-Key": {"wrong"}}, Peer: peer}); !errors.Is(err, ErrBadCredentials) {
 		t.Errorf("a wrong key must not fall back to anonymous: %v", err)
+	}
+}
+
+func TestTokenIsNotShown(t *testing.T) {
+	c := Caller{ID: "a", Token: "canary"}
+	var logged bytes.Buffer
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "caller", c, "token", c.Token)
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s %q", c, &c, c, c.Token, c.Token), logged.String(), string(encoded)} {
+		if strings.Contains(text, "canary") || !strings.Contains(text, "redacted") {
+			t.Error(text)
+		}
 	}
 }

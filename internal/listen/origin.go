@@ -35,7 +35,7 @@ func (o *Origins) check(r *http.Request) *mcp.Error {
 		return nil
 	}
 	u, err := url.Parse(origins[0])
-	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || r.TLS != nil && u.Scheme != "https" {
 		return forbidden
 	}
 	return nil

@@ -13,6 +13,10 @@ type Outgoing struct {
 	Verb   string      // POST, GET or DELETE
 	Header http.Header // of the protocol only; framing and credentials are the upstream's
 	Text   string      // the message, of a POST
+
+	// For whom it is sent: what tells principals apart, and the caller's own
+	// verified access token, or empty. Neither goes to the server.
+	Principal, Token string
 }
 
 // An Answer is what a server answers: one text, or a stream of events.

@@ -22,27 +22,35 @@ import (
 // and kept alive. Many goroutines may use it at once.
 type HTTP struct {
 	URL    *url.URL
-	Header http.Header // of every request: the gateway's own credentials
-	Limit  int         // bytes of one message from the server
+	Header http.Header              // of every request: the gateway's own credentials
+	Files  map[string]func() string // more of them, by canonical name, with values that change
+	Tokens *Tokens                  // Authorization; nil: none
+	Limit  int                      // bytes of one message from the server
 	Client *http.Client
 }
 
 // NewClient returns the client that upstreams share. It follows no redirects,
 // asks for no compression, and waits that long for the head of an answer.
-func NewClient(wait time.Duration) *http.Client {
+func NewClient(wait time.Duration) *http.Client { return newClient(newTransport(wait)) }
+
+func newClient(t http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:    10 * time.Second,
-			ResponseHeaderTimeout:  wait,
-			MaxResponseHeaderBytes: maxHeaders,
-			MaxIdleConnsPerHost:    256,
-			IdleConnTimeout:        90 * time.Second,
-			DisableCompression:     true,
-			ForceAttemptHTTP2:      true,
-		},
+		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport(wait time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  wait,
+		MaxResponseHeaderBytes: maxHeaders,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
 	}
 }
 
@@ -57,10 +65,10 @@ const (
 // Send implements gateway.Upstream.
 func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
 	ctx, cancel := context.WithCancel(ctx)
-	resp, err := u.Client.Do(u.request(ctx, out))
-	if err != nil {
+	resp, bad := u.do(ctx, out)
+	if bad != nil {
 		cancel()
-		return nil, failure("the server is down", err)
+		return nil, bad
 	}
 	a, bad := u.answer(resp, cancel)
 	if bad != nil || a.Events == nil {
@@ -70,10 +78,37 @@ func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.E
 	return a, bad
 }
 
+// do sends a message, and once more with a new token if the server does not take
+// one that was kept: it may have been revoked.
+func (u *HTTP) do(ctx context.Context, out *mcp.Outgoing) (*http.Response, *mcp.Error) {
+	for again := false; ; again = true {
+		r := u.request(ctx, out)
+		var t *token
+		if u.Tokens != nil {
+			var bad *mcp.Error
+			if t, bad = u.Tokens.get(ctx, out); bad != nil {
+				return nil, bad
+			}
+			r.Header.Set("Authorization", "Bearer "+t.value)
+		}
+		resp, err := u.Client.Do(r)
+		switch {
+		case err != nil:
+			return nil, failure("the server is down", err)
+		case resp.StatusCode != http.StatusUnauthorized || t == nil || again || !u.Tokens.renew(out, t):
+			return resp, nil
+		}
+		_ = resp.Body.Close()
+	}
+}
+
 func (u *HTTP) request(ctx context.Context, out *mcp.Outgoing) *http.Request {
 	h := out.Header.Clone()
 	for name, values := range u.Header {
 		h[name] = values
+	}
+	for name, value := range u.Files {
+		h.Set(name, value())
 	}
 	h.Set("Accept-Encoding", "identity")
 	if h.Get("User-Agent") == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -18,12 +19,17 @@ import (
 // goClient is the client of the official Go SDK, which begins with a protocol version: the newest is looked
 // for with server/discover before a session is opened.
 func goClient(version string) func(*testing.T, string, []step) []outcome {
+	return goClientOver(version, nil)
+}
+
+// goClientOver is goClient with its connections made by an HTTP client; nil: the default one.
+func goClientOver(version string, over *http.Client) func(*testing.T, string, []step) []outcome {
 	return func(t *testing.T, url string, steps []step) []outcome {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		p := &player{progress: make(chan float64, 16), changed: make(chan struct{}, 1)}
 		client := mcp.NewClient(&mcp.Implementation{Name: "go", Version: "1.0.0"}, p.options())
-		session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url}, &mcp.ClientSessionOptions{ProtocolVersion: version})
+		session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: over}, &mcp.ClientSessionOptions{ProtocolVersion: version})
 		if err != nil {
 			t.Fatal(err)
 		}

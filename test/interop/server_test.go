@@ -16,6 +16,15 @@ import (
 // newServer starts a server of the official Go SDK in this process and returns the URL of its endpoint. It
 // speaks one era: sessions (legacy) or none (modern).
 func newServer(t *testing.T, version string) string {
+	s := httptest.NewServer(newHandler(version))
+	t.Cleanup(func() {
+		s.CloseClientConnections() // open streams do not end by themselves
+		s.Close()
+	})
+	return s.URL + "/mcp"
+}
+
+func newHandler(version string) http.Handler {
 	server := mcp.NewServer(&mcp.Implementation{Name: "interop", Version: "1.0.0"}, nil)
 	addTools(server)
 	addQuestions(server)
@@ -28,12 +37,7 @@ func newServer(t *testing.T, version string) string {
 		&mcp.StreamableHTTPOptions{Stateless: version == modern})
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", handler)
-	s := httptest.NewServer(mux)
-	t.Cleanup(func() {
-		s.CloseClientConnections() // open streams do not end by themselves
-		s.Close()
-	})
-	return s.URL + "/mcp"
+	return mux
 }
 
 // input is what the tools take; each uses what it needs.
@@ -99,16 +103,21 @@ func addQuestions(s *mcp.Server) {
 	}))
 }
 
-// asking is a tool that asks the client and answers with what it hears.
+// asking is a tool that asks the client and answers with what it hears. It asks anew unless the client
+// brings its state back.
 func asking(question mcp.InputRequest) tool {
 	return func(_ context.Context, req *mcp.CallToolRequest, _ input) (*mcp.CallToolResult, any, error) {
-		switch heard := req.Params.InputResponses["question"].(type) {
+		heard := req.Params.InputResponses["question"]
+		if req.Params.RequestState != "asked" {
+			heard = nil
+		}
+		switch heard := heard.(type) {
 		case *mcp.ElicitResult:
 			return textResult(fmt.Sprint(heard.Content["color"])), nil, nil
 		case *mcp.CreateMessageWithToolsResult:
 			return &mcp.CallToolResult{Content: heard.Content}, nil, nil
 		default:
-			return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{"question": question}}, nil, nil
+			return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{"question": question}, RequestState: "asked"}, nil, nil
 		}
 	}
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/config"
+	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/reread"
+	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
+)
+
+const (
+	upstreamWait = 5 * time.Minute  // for the head of a server's answer
+	issuerWait   = 10 * time.Second // for that of an authorization server's
+)
+
+// parts are what the configuration names files for.
+type parts struct {
+	tls, adminTLS *tls.Config // nil: plain text
+	handles       *gateway.Handles
+	upstreams     map[string]gateway.Upstream
+}
+
+// openParts reads all those files. It opens no connection.
+func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
+	p := &parts{upstreams: map[string]gateway.Upstream{}}
+	var err error
+	if p.tls, err = openTLS(cfg.TLS, log); err != nil {
+		return nil, fmt.Errorf("open tls: %w", err)
+	}
+	if p.adminTLS, err = openTLS(cfg.AdminTLS, log); err != nil {
+		return nil, fmt.Errorf("open adminTls: %w", err)
+	}
+	if p.handles, err = openHandles(cfg.Handles.KeyFile, log); err != nil {
+		return nil, fmt.Errorf("open handles.keyFile: %w", err)
+	}
+	shared := upstream.NewClient(upstreamWait)
+	issuers := upstream.NewClient(issuerWait)
+	for name, s := range cfg.Servers {
+		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Client: shared}
+		if err := openServer(u, s, issuers, log); err != nil {
+			return nil, fmt.Errorf("open mcpServers.%s: %w", name, err)
+		}
+		p.upstreams[name] = u
+	}
+	return p, nil
+}
+
+func openTLS(c *config.TLS, log *slog.Logger) (*tls.Config, error) {
+	if c == nil {
+		return nil, nil
+	}
+	return listen.NewTLS(listen.TLSFiles{Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA}, c.MinVersion, log)
+}
+
+func openHandles(path string, log *slog.Logger) (*gateway.Handles, error) {
+	if path == "" {
+		log.Warn("handles.keyFile is not set: when this process ends, sessions and tasks are lost, and no other replica knows them")
+		return gateway.NewHandles(), nil
+	}
+	files, err := reread.Open("handles.keyFile", log, gateway.ParseHandleKeys, path)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.SharedHandles(files.Get), nil
+}
+
+// openServer gives an upstream the credentials of the gateway's there.
+func openServer(u *upstream.HTTP, s config.Server, issuers *http.Client, log *slog.Logger) error {
+	for header, value := range s.Headers {
+		u.Header.Set(header, string(value))
+	}
+	u.Files = map[string]func() string{}
+	for header, path := range s.HeaderFiles {
+		var err error
+		if u.Files[header], err = upstream.OpenHeader(header, path, log); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.OAuth2 != nil:
+		u.Tokens = tokens(s.OAuth2, issuers)
+	case s.TokenExchange != nil:
+		u.Tokens = tokens(s.TokenExchange, issuers)
+		u.Tokens.Exchange = true
+	}
+	if s.TLS == (config.ServerTLS{}) {
+		return nil
+	}
+	var err error
+	u.Client, err = upstream.NewTLSClient(upstreamWait, upstream.TLSFiles(s.TLS), log)
+	return err
+}
+
+func tokens(c *config.TokenClient, client *http.Client) *upstream.Tokens {
+	return &upstream.Tokens{
+		TokenURL: c.TokenURL.String(), ClientID: c.ClientID, ClientSecret: string(c.ClientSecret),
+		Scopes: c.Scopes, Audience: c.Audience, Resource: c.Resource, Client: client,
+	}
+}
+
+// listenAt opens a listener, with TLS if it is configured.
+func listenAt(address string, c *tls.Config) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil || c == nil {
+		return l, err
+	}
+	return tls.NewListener(l, c), nil
+}
