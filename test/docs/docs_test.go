@@ -98,11 +98,12 @@ var yamls = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 // Each piece of configuration that a page shows is one that the gateway takes.
 func TestYAMLBlocksLoad(t *testing.T) {
 	file, found := filepath.Join(t.TempDir(), "gatehouse.yaml"), 0
+	secret := regexp.MustCompile("(TOKEN|SECRET|PASSWORD)$")
 	env := func(name string) (string, bool) {
-		if name == "INTROSPECTION_SECRET" {
-			return "value", true
+		if !secret.MatchString(name) {
+			return "", false
 		}
-		return "", false
+		return "value", true
 	}
 	for path, text := range pages(t) {
 		for _, block := range yamls.FindAllStringSubmatch(text, -1) {

@@ -40,7 +40,8 @@ type bench struct {
 	seen []http.Header // what the server was sent
 }
 
-func start(t *testing.T) *bench {
+// start starts all three, with more in the configuration if need be.
+func start(t *testing.T, more ...func(config map[string]any, upstream string)) *bench {
 	t.Helper()
 	b := &bench{}
 	provider := harness.Start(t, exec.Command(harness.BuildIn(t, "idp", "github.com/gatehouse-mcp/gatehouse/test/identity/idp"), "-audience", audience))
@@ -75,6 +76,9 @@ func start(t *testing.T) *bench {
 				"issuer": b.issuer, "audience": audience, "rolesClaim": "realm_access.roles", "url": b.issuer + "/oauth/introspect",
 				"clientId": "gatehouse", "clientSecret": "secret",
 			},
+		}
+		for _, change := range more {
+			change(config, upstream.URL)
 		}
 	}})
 	t.Cleanup(func() {
