@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
 
@@ -35,7 +36,7 @@ func newCandidate(cfg *config.Config, log *slog.Logger, loaded func(), registry 
 func candidateConfig(cfg *config.Config, log *slog.Logger) policy.Config {
 	c := policyConfig(cfg, log)
 	if !sameServer(c.Bundle, cfg.Policy.Candidate.Bundle) {
-		c.Credentials, c.CA = policy.Credentials{}, ""
+		c.Credentials, c.CA = login.Credentials{}, ""
 	}
 	c.Bundle, c.SHA256, c.Trial = cfg.Policy.Candidate.Bundle, cfg.Policy.Candidate.SHA256, true
 	c.Persist, c.Monotonic = "", false // they are about what was in force

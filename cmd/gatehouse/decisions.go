@@ -1,22 +1,19 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 )
 
 // decisionLogs is where decisions go in OPA's format, or nil.
@@ -56,51 +53,32 @@ func serviceClient(c *config.Credentials, ca string) (*http.Client, error) {
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
-	if cert := c.Certificate; cert != nil {
-		load := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // anew, since it will be renewed
-			pair, err := tls.LoadX509KeyPair(cert.Certificate, cert.Key)
-			return &pair, err
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	l := login.New(loginOf(c), &http.Client{Transport: transport.Clone(), Timeout: serviceTime, CheckRedirect: noRedirect})
+	if certificate := l.ClientCertificate(); certificate != nil {
+		if _, err := certificate(nil); err != nil {
+			return nil, err
 		}
-		if _, err := load(nil); err != nil {
-			return nil, fmt.Errorf("read client certificate: %w", err)
-		}
-		transport.TLSClientConfig.GetClientCertificate = load
+		transport.TLSClientConfig.GetClientCertificate = certificate
 	}
-	client := &http.Client{
-		Transport:     &authorized{transport, c},
-		Timeout:       serviceTime,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if o := c.OAuth2; o != nil {
-		grant := clientcredentials.Config{ClientID: o.ClientID, ClientSecret: string(o.ClientSecret), TokenURL: o.TokenURL.String(), Scopes: o.Scopes}
-		base := &http.Client{Transport: transport, Timeout: serviceTime, CheckRedirect: client.CheckRedirect}
-		client.Transport = grant.Client(context.WithValue(context.Background(), oauth2.HTTPClient, base)).Transport
-	}
-	return client, nil
+	return &http.Client{Transport: &authorized{transport, l}, Timeout: serviceTime, CheckRedirect: noRedirect}, nil
 }
 
-// authorized adds a bearer token, or a name and a password.
+// authorized shows credentials with each request.
 type authorized struct {
 	http.RoundTripper
-	*config.Credentials
+	login *login.Login
 }
 
 // RoundTrip implements http.RoundTripper.
 func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	token := string(a.Bearer)
-	if a.BearerFile != "" {
-		text, err := os.ReadFile(a.BearerFile) // anew, since it will be renewed
-		if err != nil {
-			return nil, fmt.Errorf("read token: %w", err)
-		}
-		token = strings.TrimSpace(string(text))
+	r, err := a.login.Onto(r)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case token != "":
-		r.Header.Set("Authorization", "Bearer "+token)
-	case a.Basic != nil:
-		r.SetBasicAuth(a.Basic.Username, string(a.Basic.Password))
+	resp, err := a.RoundTripper.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		a.login.Forget()
 	}
-	return a.RoundTripper.RoundTrip(r)
+	return resp, err
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
 
@@ -12,7 +13,7 @@ func policyConfig(cfg *config.Config, log *slog.Logger) policy.Config {
 	p := &cfg.Policy
 	c := policy.Config{
 		Bundle: p.Bundle, SHA256: p.SHA256, Poll: p.Poll, LongPoll: p.LongPoll, CA: p.CA,
-		Credentials: bundleCredentials(&p.Credentials),
+		Credentials: loginOf(&p.Credentials),
 		Persist:     p.Persist, Monotonic: p.Monotonic, Revoked: p.Revoked,
 		Decision: p.Decision, Timeout: p.Timeout, Log: log,
 	}
@@ -22,8 +23,9 @@ func policyConfig(cfg *config.Config, log *slog.Logger) policy.Config {
 	return c
 }
 
-func bundleCredentials(c *config.Credentials) policy.Credentials {
-	out := policy.Credentials{Bearer: string(c.Bearer), BearerFile: c.BearerFile}
+// loginOf are the credentials for a service of the gateway's own.
+func loginOf(c *config.Credentials) login.Credentials {
+	out := login.Credentials{Bearer: string(c.Bearer), BearerFile: c.BearerFile}
 	if b := c.Basic; b != nil {
 		out.Username, out.Password = b.Username, string(b.Password)
 	}
@@ -31,7 +33,7 @@ func bundleCredentials(c *config.Credentials) policy.Credentials {
 		out.Certificate, out.Key = k.Certificate, k.Key
 	}
 	if o := c.OAuth2; o != nil {
-		out.OAuth2 = &policy.OAuth2{
+		out.OAuth2 = &login.OAuth2{
 			TokenURL: o.TokenURL.String(), ClientID: o.ClientID, ClientSecret: string(o.ClientSecret), Scopes: o.Scopes,
 		}
 	}

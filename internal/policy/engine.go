@@ -6,24 +6,26 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 )
 
 // Config says where the policy comes from and how it is asked.
 type Config struct {
-	Bundle      string        // a .tar.gz file, a directory, an http(s) URL, or oci://registry/repository:tag or @digest
-	SHA256      string        // expected hex digest, or a file or URL ending in .sha256
-	Poll        time.Duration // 0: only Reload loads anew
-	LongPoll    time.Duration // how long an HTTP server that can may wait for a new bundle; 0: not at all
-	CA          string        // file of the authorities of the bundle's server; empty: the system's
-	Credentials Credentials   // for the bundle's server, and no other
-	Verify      *Verify       // nil: signatures are not looked at
-	Persist     string        // directory for the last good bundles; empty: none is kept
-	Monotonic   bool          // a revision older than the newest ever in force is refused
-	Revoked     string        // file or URL of revisions that must not be in force; empty: none
-	ReadOnly    bool          // a trial: Persist is read and not written, and no bundle is taken from it
-	Trial       bool          // it is not in force, so what is wrong with it is only a warning
-	Decision    string        // the rule that decides, as in mcp/decision
-	Timeout     time.Duration // of one decision
+	Bundle      string            // a .tar.gz file, a directory, an http(s) URL, or oci://registry/repository:tag or @digest
+	SHA256      string            // expected hex digest, or a file or URL ending in .sha256
+	Poll        time.Duration     // 0: only Reload loads anew
+	LongPoll    time.Duration     // how long an HTTP server that can may wait for a new bundle; 0: not at all
+	CA          string            // file of the authorities of the bundle's server; empty: the system's
+	Credentials login.Credentials // for the bundle's server, and no other
+	Verify      *Verify           // nil: signatures are not looked at
+	Persist     string            // directory for the last good bundles; empty: none is kept
+	Monotonic   bool              // a revision older than the newest ever in force is refused
+	Revoked     string            // file or URL of revisions that must not be in force; empty: none
+	ReadOnly    bool              // a trial: Persist is read and not written, and no bundle is taken from it
+	Trial       bool              // it is not in force, so what is wrong with it is only a warning
+	Decision    string            // the rule that decides, as in mcp/decision
+	Timeout     time.Duration     // of one decision
 	Log         *slog.Logger
 	OnLoad      func(error) // told of each attempt that was not without effect; may be nil
 }

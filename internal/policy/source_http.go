@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 )
 
 const (
@@ -29,7 +31,7 @@ type web struct {
 	client *http.Client
 	origin string // of the bundle's server
 	ca     string // file
-	login  *login
+	login  *login.Login
 	wait   time.Duration // the longest that the server may hold an answer back
 	waits  bool          // that it does
 
@@ -40,7 +42,7 @@ type web struct {
 func newWeb(cfg *Config) *web {
 	w := &web{origin: originOf(cfg.Bundle), ca: cfg.CA, wait: cfg.LongPoll}
 	w.client = &http.Client{Transport: w, Timeout: fetchTime + cfg.LongPoll, CheckRedirect: noRedirect}
-	w.login = newLogin(cfg.Credentials, &http.Client{
+	w.login = login.New(cfg.Credentials, &http.Client{
 		Transport: stranger{w}, Timeout: headTime, CheckRedirect: noRedirect,
 	})
 	return w
@@ -66,7 +68,7 @@ func (w *web) get(ctx context.Context, place string, r request) ([]byte, string,
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
 	if err != nil {
-		return nil, "", cause(err)
+		return nil, "", login.Cause(err)
 	}
 	if r.etag != "" {
 		req.Header.Set("If-None-Match", r.etag)
@@ -76,7 +78,7 @@ func (w *web) get(ctx context.Context, place string, r request) ([]byte, string,
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {
-		return nil, "", fmt.Errorf("GET %s: %w", redact(req), cause(err))
+		return nil, "", fmt.Errorf("GET %s: %w", redact(req), login.Cause(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	switch resp.StatusCode {
@@ -100,13 +102,13 @@ func (w *web) RoundTrip(r *http.Request) (*http.Response, error) {
 	if originOf(r.URL.String()) != w.origin {
 		return w.other.RoundTrip(r)
 	}
-	r, err := w.login.onto(r)
+	r, err := w.login.Onto(r)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := w.own.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		w.login.forget()
+		w.login.Forget()
 	}
 	return resp, err
 }
@@ -141,7 +143,7 @@ func (w *web) refresh() error {
 			other.RootCAs = all
 		}
 	}
-	own.GetClientCertificate = w.login.certificate()
+	own.GetClientCertificate = w.login.ClientCertificate()
 	w.close()
 	w.pem, w.own, w.other = pem, w.transport(own), w.transport(other)
 	return nil
@@ -175,15 +177,6 @@ func originOf(place string) string {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
-}
-
-// cause leaves out the URL, in which there may be a secret.
-func cause(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }
 
 func redact(req *http.Request) string { return req.URL.Scheme + "://" + req.URL.Host + req.URL.Path }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 )
 
 const canary = "canary-7f3a"
@@ -61,13 +63,13 @@ func TestCredentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, []byte(canary+"\n"))
 	for name, c := range map[string]struct {
-		credentials Credentials
+		credentials login.Credentials
 		header      string
 	}{
-		"none":        {Credentials{}, ""},
-		"bearer":      {Credentials{Bearer: canary}, "Bearer " + canary},
-		"bearer file": {Credentials{BearerFile: file}, "Bearer " + canary},
-		"basic":       {Credentials{Username: "u", Password: canary}, "Basic dTpjYW5hcnktN2YzYQ=="},
+		"none":        {login.Credentials{}, ""},
+		"bearer":      {login.Credentials{Bearer: canary}, "Bearer " + canary},
+		"bearer file": {login.Credentials{BearerFile: file}, "Bearer " + canary},
+		"basic":       {login.Credentials{Username: "u", Password: canary}, "Basic dTpjYW5hcnktN2YzYQ=="},
 	} {
 		t.Run(name, func(t *testing.T) {
 			own, other := newGate(t, c.header, raw), newGate(t, "", raw)
@@ -97,7 +99,7 @@ func TestBearerFileIsReadAgain(t *testing.T) {
 	raw := pack(t, entries(revision("one"))...)
 	file := filepath.Join(t.TempDir(), "token")
 	g := newGate(t, "Bearer new", raw)
-	w := watchAs(t, Config{Bundle: g.URL, CA: ca(t, g.Server), Credentials: Credentials{BearerFile: file}})
+	w := watchAs(t, Config{Bundle: g.URL, CA: ca(t, g.Server), Credentials: login.Credentials{BearerFile: file}})
 	w.bad("read bearer token", "", 1)
 	write(t, file, []byte("  \n"))
 	w.bad("is empty", "", 2)
@@ -132,7 +134,7 @@ func TestOAuth2(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"bearer","expires_in":3600}`, token)
 	}))
 	defer idp.Close()
-	w := watchAs(t, Config{Bundle: own.URL, CA: ca(t, own.Server, idp), Credentials: Credentials{OAuth2: &OAuth2{
+	w := watchAs(t, Config{Bundle: own.URL, CA: ca(t, own.Server, idp), Credentials: login.Credentials{OAuth2: &login.OAuth2{
 		TokenURL: idp.URL, ClientID: "gw", ClientSecret: canary, Scopes: []string{"a", "b"},
 	}}})
 	status = http.StatusForbidden

@@ -13,6 +13,8 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 )
 
 const (
@@ -64,7 +66,7 @@ func (i *image) pull(ctx context.Context, known string) ([]byte, string, error) 
 	}
 	raw, digest, err := i.fetch(ctx, known)
 	if err != nil && !errors.Is(err, errUnchanged) {
-		err = fmt.Errorf("pull %s: %w", i.repo.Reference, cause(err))
+		err = fmt.Errorf("pull %s: %w", i.repo.Reference, login.Cause(err))
 	}
 	return raw, digest, err
 }

@@ -11,6 +11,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/login"
 )
 
 // A fakeRegistry does what a real one will not: it names token services on
@@ -73,7 +75,7 @@ func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeRegistry) config(tag string) Config {
 	return Config{
-		Bundle: strings.Replace(f.URL, "http://", ociScheme, 1) + "/p:" + tag, Credentials: Credentials{Bearer: canary},
+		Bundle: strings.Replace(f.URL, "http://", ociScheme, 1) + "/p:" + tag, Credentials: login.Credentials{Bearer: canary},
 	}
 }
 

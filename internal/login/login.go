@@ -1,4 +1,6 @@
-package policy
+// Package login shows the gateway's own credentials to the services that it
+// uses: those that bundles come from, and those that decisions are sent to.
+package login
 
 import (
 	"context"
@@ -6,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -13,7 +18,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// Credentials are what a bundle server wants to see. At most one kind is set:
+// Credentials are what a service wants to see. At most one kind is set:
 // a token, a file that has it, a user, a client certificate, or a client of an
 // OAuth 2.0 token endpoint.
 type Credentials struct {
@@ -32,8 +37,8 @@ type OAuth2 struct {
 	Scopes       []string
 }
 
-// A login puts credentials onto requests.
-type login struct {
+// A Login puts credentials onto requests. Many goroutines may use it at once.
+type Login struct {
 	Credentials
 	client *http.Client // for the token endpoint
 
@@ -41,13 +46,14 @@ type login struct {
 	tokens oauth2.TokenSource // nil: none yet
 }
 
-func newLogin(c Credentials, client *http.Client) *login {
-	return &login{Credentials: c, client: client}
+// New returns the login for credentials. The client is for the token endpoint.
+func New(c Credentials, client *http.Client) *Login {
+	return &Login{Credentials: c, client: client}
 }
 
-// onto returns the request with credentials, unless it has some: a registry
+// Onto returns the request with credentials, unless it has some: a registry
 // hands out tokens of its own.
-func (l *login) onto(r *http.Request) (*http.Request, error) {
+func (l *Login) Onto(r *http.Request) (*http.Request, error) {
 	if r.Header.Get("Authorization") != "" {
 		return r, nil
 	}
@@ -60,7 +66,7 @@ func (l *login) onto(r *http.Request) (*http.Request, error) {
 	case l.Bearer != "":
 		token = l.Bearer
 	case l.BearerFile != "":
-		raw, err := readFile(l.BearerFile, 64<<10)
+		raw, err := os.ReadFile(filepath.Clean(l.BearerFile))
 		if err != nil {
 			return nil, fmt.Errorf("read bearer token: %w", err)
 		}
@@ -81,7 +87,7 @@ func (l *login) onto(r *http.Request) (*http.Request, error) {
 	return r, nil
 }
 
-func (l *login) source() oauth2.TokenSource {
+func (l *Login) source() oauth2.TokenSource {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tokens == nil {
@@ -94,8 +100,8 @@ func (l *login) source() oauth2.TokenSource {
 	return l.tokens
 }
 
-// forget drops a token that the server refuses.
-func (l *login) forget() {
+// Forget drops a token that the server refuses.
+func (l *Login) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tokens = nil
@@ -108,11 +114,20 @@ func withoutAnswer(err error) error {
 	if errors.As(err, &e) && e.Response != nil {
 		return errors.New("the token endpoint answered " + e.Response.Status)
 	}
-	return cause(err)
+	return Cause(err)
 }
 
-// certificate is how TLS gets the client certificate; nil without one.
-func (l *login) certificate() func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+// Cause leaves out the URL of a failed request, in which there may be a secret.
+func Cause(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// ClientCertificate is how TLS gets the client certificate; nil without one.
+func (l *Login) ClientCertificate() func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	if l.Certificate == "" {
 		return nil
 	}
