@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,7 @@ type app struct {
 	admin     *http.Server
 	mcpAt     net.Listener
 	adminAt   net.Listener
+	serving   atomic.Bool // the first bundle was looked for, and messages are served
 }
 
 // newApp opens what the gateway needs. run gives it all back.
@@ -174,8 +176,8 @@ func onlyServer(servers map[string]config.Server) string {
 	return ""
 }
 
-// ready is the gateway's readiness: it is not ready while it would deny
-// everything for want of a policy.
+// ready is the gateway's readiness: it is not ready before it serves, nor while
+// it would deny everything for want of a policy.
 func (a *app) ready() listen.Readiness {
 	r := listen.Readiness{Ready: true, Mode: string(a.cfg.Policy.Mode)}
 	if s := a.engine.Pin(); s != nil {
@@ -185,6 +187,7 @@ func (a *app) ready() listen.Readiness {
 	} else {
 		r.Ready = a.cfg.Policy.Mode != config.ModeEnforce || a.cfg.Policy.AllowOnMissing
 	}
+	r.Ready = r.Ready && a.serving.Load()
 	status := a.engine.Status()
 	r.Policy.From = status.From
 	if status.Err != nil {
@@ -208,11 +211,13 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 		defer logs.Close()
 	}
 	a.limitMemory()
-	a.firstLoad(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	for server, at := range map[*http.Server]net.Listener{a.mcp: a.mcpAt, a.admin: a.adminAt} {
-		group.Go(func() error { return serve(ctx, server, at) })
-	}
+	group.Go(func() error { return serve(ctx, a.admin, a.adminAt) })
+	a.log.Info("listening", "mcp", a.mcpAt.Addr().String(), "admin", a.adminAt.Addr().String(),
+		"mode", a.cfg.Policy.Mode, "version", version)
+	a.firstLoad(ctx)
+	a.serving.Store(true)
+	group.Go(func() error { return serve(ctx, a.mcp, a.mcpAt) })
 	group.Go(func() error {
 		a.engine.Poll(ctx)
 		return nil
@@ -234,8 +239,6 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 			}
 		}
 	})
-	a.log.Info("listening", "mcp", a.mcpAt.Addr().String(), "admin", a.adminAt.Addr().String(),
-		"mode", a.cfg.Policy.Mode, "version", version)
 	return group.Wait()
 }
 
