@@ -112,7 +112,8 @@ func answering(raw string) func(*testing.T, *stage) {
 		if err != nil {
 			return
 		}
-		_, _ = io.WriteString(c, raw)
+		// It says that it closes, so that the next call is not sent to meet the end.
+		_, _ = io.WriteString(c, strings.Replace(raw, "\r\n", "\r\nConnection: close\r\n", 1))
 		_ = c.Close()
 	})
 }
