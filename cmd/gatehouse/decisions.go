@@ -72,13 +72,5 @@ type authorized struct {
 
 // RoundTrip implements http.RoundTripper.
 func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
-	r, err := a.login.Onto(r)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := a.RoundTripper.RoundTrip(r)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		a.login.Forget()
-	}
-	return resp, err
+	return a.login.Send(r, a.RoundTripper)
 }

@@ -26,8 +26,8 @@ func (e *exchange) reveal() *mcp.Error {
 	reveal := func(kind string, v mcp.Value) string {
 		handle, ok := e.g.Handles.open(kind, v.String(), e.x.Server, e.x.Caller)
 		known = known && ok
-		tool, id, isTask := strings.Cut(handle, "\x00")
-		if kind == taskHandle && isTask {
+		tool, id, found := strings.Cut(handle, "\x00")
+		if kind == taskHandle && found {
 			e.know(id, task{v.String(), tool})
 			handle = id
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -51,9 +52,26 @@ func New(c Credentials, client *http.Client) *Login {
 	return &Login{Credentials: c, client: client}
 }
 
-// Onto returns the request with credentials, unless it has some: a registry
+// maxToken bounds a file that has a token, in bytes.
+const maxToken = 64 << 10
+
+// Send sends a request with credentials over a transport. A token that the
+// server refuses is dropped, so that the next request gets a new one.
+func (l *Login) Send(r *http.Request, over http.RoundTripper) (*http.Response, error) {
+	r, err := l.onto(r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := over.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		l.forget()
+	}
+	return resp, err
+}
+
+// onto returns the request with credentials, unless it has some: a registry
 // hands out tokens of its own.
-func (l *Login) Onto(r *http.Request) (*http.Request, error) {
+func (l *Login) onto(r *http.Request) (*http.Request, error) {
 	if r.Header.Get("Authorization") != "" {
 		return r, nil
 	}
@@ -66,12 +84,9 @@ func (l *Login) Onto(r *http.Request) (*http.Request, error) {
 	case l.Bearer != "":
 		token = l.Bearer
 	case l.BearerFile != "":
-		raw, err := os.ReadFile(filepath.Clean(l.BearerFile))
-		if err != nil {
+		var err error
+		if token, err = readToken(l.BearerFile); err != nil {
 			return nil, fmt.Errorf("read bearer token: %w", err)
-		}
-		if token = strings.TrimSpace(string(raw)); token == "" {
-			return nil, fmt.Errorf("read bearer token: %s is empty", l.BearerFile)
 		}
 	case l.OAuth2 != nil:
 		t, err := l.source().Token()
@@ -87,6 +102,25 @@ func (l *Login) Onto(r *http.Request) (*http.Request, error) {
 	return r, nil
 }
 
+func readToken(path string) (string, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	token := strings.TrimSpace(string(raw))
+	switch {
+	case err != nil:
+		return "", err
+	case len(raw) > maxToken:
+		return "", fmt.Errorf("%s has more than %d bytes", path, maxToken)
+	case token == "":
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return token, nil
+}
+
 func (l *Login) source() oauth2.TokenSource {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,8 +134,7 @@ func (l *Login) source() oauth2.TokenSource {
 	return l.tokens
 }
 
-// Forget drops a token that the server refuses.
-func (l *Login) Forget() {
+func (l *Login) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tokens = nil

@@ -102,15 +102,7 @@ func (w *web) RoundTrip(r *http.Request) (*http.Response, error) {
 	if originOf(r.URL.String()) != w.origin {
 		return w.other.RoundTrip(r)
 	}
-	r, err := w.login.Onto(r)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := w.own.RoundTrip(r)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		w.login.Forget()
-	}
-	return resp, err
+	return w.login.Send(r, w.own)
 }
 
 // A stranger sends without credentials to any server.
