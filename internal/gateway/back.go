@@ -18,7 +18,7 @@ func (e *exchange) relay(ctx context.Context, a *mcp.Answer) {
 		e.session = a.Session // of what the server asks in this very stream
 	}
 	switch {
-	case a.Events != nil && a.Status == http.StatusOK:
+	case a.Events != nil && (a.Status == http.StatusOK || a.Status == 0):
 		e.stream(ctx, head, a.Events)
 	case e.msg.IsRequest():
 		e.respond(head, a.Text)
@@ -99,7 +99,7 @@ func (e *exchange) stream(ctx context.Context, head *mcp.Answer, events mcp.Even
 	for {
 		ev, err := events.Next()
 		if err != nil {
-			e.ended(ctx, err)
+			e.ended(ctx, head, err)
 			return
 		}
 		if ev.Data == "" {
@@ -116,7 +116,7 @@ func (e *exchange) stream(ctx context.Context, head *mcp.Answer, events mcp.Even
 }
 
 // ended answers a request whose stream ended without the response.
-func (e *exchange) ended(ctx context.Context, err error) {
+func (e *exchange) ended(ctx context.Context, head *mcp.Answer, err error) {
 	if ctx.Err() != nil {
 		e.left()
 		return
@@ -124,14 +124,21 @@ func (e *exchange) ended(ctx context.Context, err error) {
 	if !e.msg.IsRequest() {
 		return
 	}
-	status, cause := http.StatusBadGateway, "the stream ended"
-	if !errors.Is(err, io.EOF) {
-		cause = "the stream broke"
+	bad := mcp.Refuse(http.StatusBadGateway, "the server gave no answer", "the stream broke")
+	var known *mcp.Error
+	switch {
+	case errors.As(err, &known):
+		bad = known
+	case errors.Is(err, io.EOF):
+		bad.Cause = "the stream ended"
+	case errors.Is(err, context.DeadlineExceeded):
+		bad.Status, bad.Code, bad.Cause = http.StatusGatewayTimeout, http.StatusGatewayTimeout, "the stream stalled"
+	case errors.Is(err, mcp.ErrCancelled):
+		e.reject(policy.Response, errLeft(), "")
+		_ = e.event(head, mcp.Event{}) // nothing more than an end: the client asked for no answer
+		return
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		status, cause = http.StatusGatewayTimeout, "the stream stalled"
-	}
-	e.refuse(e.reject(policy.Response, mcp.Refuse(status, "the server gave no answer", cause), ""))
+	e.refuse(e.reject(policy.Response, bad, ""))
 }
 
 // carry judges one message of a stream and sends it on if it may pass. It
@@ -183,12 +190,28 @@ func errLeft() *mcp.Error { return mcp.Refuse(499, "the client left", "") }
 // finish ends the stream with the response.
 func (e *exchange) finish(head *mcp.Answer, m *mcp.Message) bool {
 	passed, refused := e.judgeResponse(m)
-	if refused != nil {
+	switch {
+	case refused != nil:
 		e.refuse(refused)
-	} else {
+	case head.Status == 0:
+		e.answer(&mcp.Answer{Status: e.statusOf(passed), Session: head.Session, Text: passed.Text})
+	default:
 		_ = e.event(head, mcp.Event{Data: passed.Text}) // a client that has left needs no answer
 	}
 	return true
+}
+
+// statusOf is the HTTP status that a response has from a server that speaks HTTP.
+func (e *exchange) statusOf(m *mcp.Message) int {
+	if e.modern() {
+		switch m.Error.Get("code").Text() {
+		case "-32601":
+			return http.StatusNotFound
+		case "-32602", "-32020", "-32021", "-32022":
+			return http.StatusBadRequest
+		}
+	}
+	return http.StatusOK
 }
 
 // judgeNotification judges what the server tells without being asked. To the

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -21,7 +22,7 @@ type Outgoing struct {
 
 // An Answer is what a server answers: one text, or a stream of events.
 type Answer struct {
-	Status  int
+	Status  int    // of HTTP; 0: the transport has none, and events follow
 	Session string // the Mcp-Session-Id that the server gave, or empty
 	Retry   string // the Retry-After that the server gave, or empty
 	Text    string // the whole body, unless events follow
@@ -30,11 +31,16 @@ type Answer struct {
 
 // Events are the events of a stream as they come.
 type Events interface {
-	// Next waits for the next event. It returns io.EOF after the last.
+	// Next waits for the next event. It returns io.EOF after the last, ErrCancelled
+	// when the client no longer wants the response, and where there is more to tell
+	// of why it does not come, an [*Error].
 	Next() (Event, error)
 	// Close ends the stream. It may be called at any time, and more than once.
 	Close() error
 }
+
+// ErrCancelled says that the client cancelled its request.
+var ErrCancelled = errors.New("cancelled by the client")
 
 // Close ends the stream, if the answer is one.
 func (a *Answer) Close() {

@@ -64,7 +64,7 @@ func TestHeaderFilesAreReadAgain(t *testing.T) {
 	u.Files = map[string]func() string{"Authorization": get}
 	for _, text := range []string{"first", "second", "no\nheader", "third"} {
 		writeFile(t, path, text)
-		if _, bad := call(u, "alice", ""); bad != nil {
+		if _, bad := ask(u, "alice", ""); bad != nil {
 			t.Error(bad)
 		}
 	}
@@ -123,7 +123,7 @@ func TestTLSToServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(u.Client.CloseIdleConnections)
-			a, bad := call(u, "alice", "")
+			a, bad := ask(u, "alice", "")
 			switch {
 			case c.ok && (bad != nil || a.Text != c.want):
 				t.Errorf("%+v, %v", a, bad)
@@ -161,7 +161,7 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 		{func() { writeFile(t, ca.File, "") }, "new"},
 	} {
 		step.change()
-		if a, bad := call(u, "alice", ""); bad != nil || a.Text != `"`+step.want+` by HTTP/2.0"` {
+		if a, bad := ask(u, "alice", ""); bad != nil || a.Text != `"`+step.want+` by HTTP/2.0"` {
 			t.Errorf("%s: %+v, %v", step.want, a, bad)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +24,13 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also what the program does as a server that a test starts.
+func TestMain(m *testing.M) {
+	if name, ok := os.LookupEnv(actEnv); ok {
+		os.Exit(act(name))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	limit = 100

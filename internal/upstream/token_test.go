@@ -101,7 +101,7 @@ func guardedBy(t *testing.T, tokens *Tokens) (*HTTP, *guarded) {
 	return u, g
 }
 
-func call(u *HTTP, principal, token string) (*mcp.Answer, *mcp.Error) {
+func ask(u *HTTP, principal, token string) (*mcp.Answer, *mcp.Error) {
 	return u.Send(context.Background(), &mcp.Outgoing{
 		Verb: http.MethodPost, Header: http.Header{"Authorization": {"Bearer of-the-client"}}, Text: ping, Principal: principal, Token: token,
 	})
@@ -116,7 +116,7 @@ func TestClientCredentials(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range 20 {
 		wg.Go(func() {
-			if a, bad := call(u, fmt.Sprint(n), fmt.Sprint("subject", n)); bad != nil || a.Text != pong {
+			if a, bad := ask(u, fmt.Sprint(n), fmt.Sprint("subject", n)); bad != nil || a.Text != pong {
 				t.Error(a, bad)
 			}
 		})
@@ -146,7 +146,7 @@ func TestTokenExchange(t *testing.T) {
 	tokens.Exchange, tokens.Audience = true, "mail"
 	u, g := guardedBy(t, tokens)
 	for _, who := range [][2]string{{"alice", "A"}, {"bob", "B"}, {"alice", "A"}, {"alice", "A2"}, {"bob", "A"}, {"bob", "B"}} {
-		if a, bad := call(u, who[0], who[1]); bad != nil || a.Status != http.StatusOK {
+		if a, bad := ask(u, who[0], who[1]); bad != nil || a.Status != http.StatusOK {
 			t.Errorf("%v: %v, %v", who, a, bad)
 		}
 	}
@@ -162,7 +162,7 @@ func TestTokenExchange(t *testing.T) {
 	}).Encode() {
 		t.Errorf("asked with %s", got)
 	}
-	_, bad := call(u, "carol", "")
+	_, bad := ask(u, "carol", "")
 	if bad == nil || bad.Status != http.StatusForbidden || as.asked() != 4 || len(g.seen) != 6 {
 		t.Errorf("without a token: %v, asked %d times, %d requests", bad, as.asked(), len(g.seen))
 	}
@@ -187,7 +187,7 @@ func TestClientSecretInTheBody(t *testing.T) {
 		tokens.Exchange = true
 		u, _ := guardedBy(t, tokens)
 		for n, want := range []int{2, 3, 4} {
-			if _, bad := call(u, "alice", fmt.Sprint(n)); bad != nil || as.asked() != want {
+			if _, bad := ask(u, "alice", fmt.Sprint(n)); bad != nil || as.asked() != want {
 				t.Errorf("%v, asked %d times, want %d", bad, as.asked(), want)
 			}
 		}
@@ -259,7 +259,7 @@ func TestBadAnswersToTokenRequests(t *testing.T) {
 			tokens := as.tokens(t)
 			tokens.Exchange = true
 			u, g := guardedBy(t, tokens)
-			_, bad := call(u, "alice", "canary")
+			_, bad := ask(u, "alice", "canary")
 			if bad == nil || bad.Status != http.StatusBadGateway || !strings.Contains(bad.Cause, "the authorization server: ") ||
 				!strings.Contains(bad.Cause, c.cause) {
 				t.Fatalf("%+v, want %q", bad, c.cause)
@@ -271,7 +271,7 @@ func TestBadAnswersToTokenRequests(t *testing.T) {
 				t.Errorf("%d messages sent, %d redirects followed", len(g.seen), elsewhere.asked())
 			}
 			as.answers(nil) // a failure is not kept
-			if _, bad := call(u, "alice", "canary"); bad != nil {
+			if _, bad := ask(u, "alice", "canary"); bad != nil {
 				t.Errorf("afterwards: %v", bad)
 			}
 		})
@@ -283,7 +283,7 @@ func TestIssuerIsDown(t *testing.T) {
 	as := newIssuer(t)
 	u, g := guardedBy(t, as.tokens(t))
 	as.Close()
-	_, bad := call(u, "alice", "")
+	_, bad := ask(u, "alice", "")
 	if bad == nil || bad.Status != http.StatusBadGateway || !strings.Contains(bad.Cause, "refused") || strings.Contains(bad.Cause, "canary") || len(g.seen) > 0 {
 		t.Errorf("%+v", bad)
 	}
@@ -392,7 +392,7 @@ func TestServerRefusesToken(t *testing.T) {
 	tokens := as.tokens(t)
 	u, g := guardedBy(t, tokens)
 	status := func() int {
-		a, bad := call(u, "alice", "")
+		a, bad := ask(u, "alice", "")
 		if bad != nil {
 			t.Fatal(bad)
 		}

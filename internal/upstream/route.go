@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+const metaSubscription = "io.modelcontextprotocol/subscriptionId"
+
+// route carries one message of the server's to whom it concerns.
+func (c *session) route(text string) {
+	m, bad := mcp.ParseServer(text)
+	switch {
+	case bad != nil && strings.HasPrefix(strings.TrimSpace(text), "{"):
+		c.unreadable(malformed(bad.Error()))
+	case bad != nil: // a line that was meant for people
+		c.of.Log.Warn("the server wrote what is no message", "bytes", len(text))
+	case m.IsResponse():
+		c.respond(m)
+	case !c.carry(m) && m.IsRequest():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_ = c.send(errNobody.Body(m.ID.Text())) // a server that does not read need not know
+	}
+}
+
+// errNobody is what the server is told when nobody can be asked.
+var errNobody = &mcp.Error{Code: codeInternal, Message: "nobody can tell which request this belongs to"}
+
+const codeInternal = -32603
+
+// unreadable fails all requests under way: nobody can tell whose answer it was.
+func (c *session) unreadable(bad *mcp.Error) {
+	c.mu.Lock()
+	calls := make([]*call, 0, len(c.calls))
+	for _, k := range c.calls {
+		if !k.answered {
+			k.answered = true
+			calls = append(calls, k)
+		}
+	}
+	c.mu.Unlock()
+	c.of.Log.Warn("the server's message cannot be read", "cause", bad.Error(), "requests", len(calls))
+	for _, k := range calls {
+		k.answer(bad.Body(k.client.Text()), true)
+	}
+}
+
+// respond gives a response to who waits for it, under the client's own id. One that
+// nobody waits for is late. An error without an id is that of the only request.
+func (c *session) respond(m *mcp.Message) {
+	c.mu.Lock()
+	k := c.calls[m.ID.Text()]
+	if !m.ID.Exists() {
+		k = c.only()
+	}
+	if k == nil || k.answered {
+		c.mu.Unlock()
+		return
+	}
+	k.answered = true
+	c.mu.Unlock()
+	text := m.Text
+	if m.ID.Exists() {
+		edits := []mcp.Edit{{At: m.ID, New: k.client.Text()}}
+		if id := m.Result.Get("_meta").Get(metaSubscription); id.Exists() && c.named(id) == k {
+			edits = append(edits, mcp.Edit{At: id, New: k.client.Text()})
+		}
+		text = m.Root.Splice(edits)
+	}
+	k.answer(text, m.Error.Exists())
+}
+
+// named is the request under way that an id on the wire names, in whatever type.
+func (c *session) named(id mcp.Value) *call {
+	if id.IsString() {
+		return c.calls[id.String()]
+	}
+	return c.calls[id.Text()]
+}
+
+// only is the one request under way that the server may tell or ask something for.
+func (c *session) only() (only *call) {
+	for _, k := range c.calls {
+		if k.answered || k.method == "subscriptions/listen" {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = k
+	}
+	return only
+}
+
+// carry gives a request or notification of the server's to who it is for, and
+// reports whether it is for anybody.
+func (c *session) carry(m *mcp.Message) bool {
+	c.mu.Lock()
+	k, about := c.addressee(m)
+	if k == nil {
+		defer c.mu.Unlock()
+		return !about.Exists() && c.keep(m)
+	}
+	if m.IsRequest() {
+		if len(c.asked) == maxAsked {
+			clear(c.asked)
+		}
+		c.asked[m.ID.Text()] = k
+	}
+	c.mu.Unlock()
+	text := m.Text
+	switch {
+	case m.Method == "notifications/progress":
+		text = about.Replace(k.token.Text())
+	case about.Exists():
+		text = about.Replace(k.client.Text())
+	}
+	k.deliver(text)
+	return true
+}
+
+// addressee is who a message is for, and what in it names the request that it is
+// about, if it names one. What names none is for the only request under way if the
+// server may say or ask it on behalf of one, and else for who listens. The lock is held.
+func (c *session) addressee(m *mcp.Message) (k *call, about mcp.Value) {
+	if id := m.Params.Get("_meta").Get(metaSubscription); id.Exists() {
+		return c.named(id), id
+	}
+	switch m.Method {
+	case "notifications/progress":
+		token := m.Params.Get("progressToken")
+		if k := c.named(token); k != nil && k.token.Exists() {
+			return k, token
+		}
+		return nil, token
+	case "notifications/cancelled":
+		id := m.Params.Get("requestId")
+		if k := c.asked[id.Text()]; k != nil && !k.answered {
+			return k, mcp.Value{}
+		}
+		return c.named(id), id
+	case "notifications/message":
+		k = c.only()
+	}
+	if m.IsRequest() {
+		k = c.only()
+	}
+	if k == nil {
+		k = c.listener
+	}
+	return k, mcp.Value{}
+}
+
+// keep keeps a message for who listens next, and reports whether anybody may. Nobody
+// ever listens to a principal's own session. A request is not kept while others are
+// under way, since it may be part of one of them. The lock is held.
+func (c *session) keep(m *mcp.Message) bool {
+	if strings.HasPrefix(c.id, ownSession) || len(c.backlog) == maxBacklog || len(m.Text) > maxKept ||
+		m.IsRequest() && len(c.calls) > 0 {
+		return false
+	}
+	c.backlog = append(c.backlog, m.Text)
+	return true
+}

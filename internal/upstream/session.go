@@ -1,0 +1,329 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// A session is one channel and what travels over it. To the server, a request's id
+// and its progress token are one number that the session counts, whatever the
+// clients call them: so clients that share a channel never meet.
+type session struct {
+	of            *Sessions
+	id, principal string
+	since         time.Time
+	ready         chan struct{} // closed once the channel is open, or the session over
+	over          chan struct{} // closed once it is
+	outbox        chan string
+
+	mu       sync.Mutex
+	channel  Channel
+	bad      *mcp.Error       // why it is over
+	calls    map[string]*call // requests under way, by their ids on the wire
+	last     uint64           // such id
+	listener *call            // for what belongs to no request
+	backlog  []string         // of that, while nobody listens
+	asked    map[string]*call // where the server's requests went, by their ids
+	queued   int              // bytes in outbox
+	used     time.Time        // when the last request ended
+	idle     *time.Timer
+	old      *time.Timer
+	shut     bool // nothing more is to be sent
+	retired  bool // it ends with the requests under way
+}
+
+// Bounds on what waits in a session.
+const (
+	maxOutbox  = 256      // messages for the server
+	maxQueued  = 16 << 20 // bytes of them
+	maxInbox   = 64       // messages for one request, or for the listener
+	maxBacklog = maxInbox // messages that nobody listens for
+	maxKept    = 1 << 20  // bytes of one of them
+	maxAsked   = 1024     // the server's requests that it can still cancel
+)
+
+func newSession(s *Sessions, id, principal string) *session {
+	return &session{
+		of: s, id: id, principal: principal, since: time.Now(), used: time.Now(),
+		ready: make(chan struct{}), over: make(chan struct{}), outbox: make(chan string, maxOutbox),
+		calls: map[string]*call{}, asked: map[string]*call{},
+	}
+}
+
+// open opens the channel, which then carries messages until the session is over.
+func (c *session) open(ctx context.Context, out *mcp.Outgoing) {
+	defer close(c.ready)
+	ch, err := c.of.Open(ctx, out)
+	if err != nil {
+		c.of.Log.Error("server not reached", "error", err)
+		c.of.failed(c)
+		c.end(mcp.Refuse(http.StatusBadGateway, "the server is down", err.Error()))
+		c.release()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bad != nil {
+		_ = ch.Close()
+		c.release()
+		return
+	}
+	c.channel = ch
+	if c.of.Idle > 0 {
+		c.idle = time.AfterFunc(c.of.Idle, func() { c.finish(errIdle, true) })
+	}
+	if c.of.Lifetime > 0 {
+		c.old = time.AfterFunc(c.of.Lifetime, c.retire)
+	}
+	c.of.running.Go(func() { c.write(ch) })
+	c.of.running.Go(func() { c.read(ch) })
+}
+
+// release gives back what reserve took.
+func (c *session) release() {
+	<-c.of.Slots
+	c.of.running.Done()
+}
+
+// wait waits until the channel is open.
+func (c *session) wait(ctx context.Context) *mcp.Error {
+	select {
+	case <-c.ready:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.bad
+	case <-ctx.Done():
+		return failure("the server is down", ctx.Err())
+	}
+}
+
+// end ends the session for that reason, unless it has already ended, and waits
+// until its channel is closed.
+func (c *session) end(bad *mcp.Error) { c.finish(bad, false) }
+
+func (c *session) finish(bad *mcp.Error, ifIdle bool) {
+	c.mu.Lock()
+	if c.bad != nil || ifIdle && (len(c.calls) > 0 || c.listener != nil) {
+		c.mu.Unlock()
+		return
+	}
+	c.bad = bad
+	for _, timer := range []*time.Timer{c.idle, c.old} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+	close(c.over)
+	ch := c.channel
+	c.mu.Unlock()
+	c.of.forget(c)
+	if ch != nil {
+		_ = ch.Close()
+		c.release()
+	}
+}
+
+// retire lets a session end with the requests that are under way.
+func (c *session) retire() {
+	c.of.forget(c)
+	c.mu.Lock()
+	c.retired = true
+	busy := len(c.calls) > 0
+	c.mu.Unlock()
+	if !busy {
+		c.end(errOld)
+	}
+}
+
+// idleSince tells since when the session was not used, if it is not in use.
+func (c *session) idleSince() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used, len(c.calls) == 0 && c.listener == nil && c.bad == nil
+}
+
+// write sends what waits for the server, until nothing more will.
+func (c *session) write(ch Channel) {
+	for {
+		select {
+		case text, more := <-c.outbox:
+			if !more {
+				if half, ok := ch.(interface{ CloseWrite() error }); ok {
+					_ = half.CloseWrite() // its end is seen by the reader
+				}
+				return
+			}
+			c.mu.Lock()
+			c.queued -= len(text)
+			c.mu.Unlock()
+			if err := ch.Write(text); err != nil {
+				c.broke(err)
+				return
+			}
+		case <-c.over:
+			return
+		}
+	}
+}
+
+// read carries what the server says to whom it concerns.
+func (c *session) read(ch Channel) {
+	for {
+		text, err := ch.Read()
+		switch {
+		case errors.Is(err, mcp.ErrTooLong):
+			c.unreadable(mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", ""))
+		case err != nil:
+			c.broke(err)
+			return
+		default:
+			c.route(text)
+		}
+	}
+}
+
+// broke ends a session whose channel has ended by itself.
+func (c *session) broke(err error) {
+	cause := "it ended"
+	if !errors.Is(err, io.EOF) {
+		cause = err.Error()
+	}
+	c.mu.Lock()
+	unexpected := c.bad == nil
+	c.mu.Unlock()
+	if unexpected {
+		c.of.failed(c)
+		c.of.Log.Warn("server ended", "cause", cause, "after", time.Since(c.since).Round(time.Millisecond).String())
+	}
+	c.end(mcp.Refuse(http.StatusBadGateway, "the server ended", cause))
+}
+
+func (c *session) closeWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.shut {
+		c.shut = true
+		close(c.outbox)
+	}
+}
+
+// send puts a message in line for the server. The lock is held.
+func (c *session) send(text string) *mcp.Error {
+	switch {
+	case c.bad != nil:
+		return c.bad
+	case c.shut:
+		return errEnded
+	}
+	if c.queued+len(text) <= maxQueued || c.queued == 0 {
+		select {
+		case c.outbox <- text:
+			c.queued += len(text)
+			return nil
+		default:
+		}
+	}
+	return mcp.Refuse(http.StatusServiceUnavailable, "the server is busy", "it does not read")
+}
+
+// request sends a request. What comes of it is the answer's events.
+func (c *session) request(ctx context.Context, m *mcp.Message) (*mcp.Answer, *mcp.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	k := newCall(ctx, c, m, strconv.FormatUint(c.last, 10))
+	edits := []mcp.Edit{{At: m.ID, New: k.id}}
+	if k.token.Exists() {
+		edits = append(edits, mcp.Edit{At: k.token, New: k.id})
+	}
+	if bad := c.send(m.Root.Splice(edits)); bad != nil {
+		return nil, bad
+	}
+	c.calls[k.id] = k
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	a := &mcp.Answer{Events: k}
+	if m.Method == "initialize" {
+		a.Session = c.id
+	}
+	return a, nil
+}
+
+// tell sends what has no answer. A request that is cancelled, the server knows by
+// another id; one that nobody made, or several did, is not cancelled.
+func (c *session) tell(m *mcp.Message) (*mcp.Answer, *mcp.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text, taken := m.Text, &mcp.Answer{Status: http.StatusAccepted}
+	if m.Method == "notifications/cancelled" {
+		id := m.Params.Get("requestId")
+		k := c.requested(id)
+		if k == nil {
+			return taken, nil
+		}
+		text = id.Replace(k.id)
+		defer k.drop()
+	}
+	if bad := c.send(text); bad != nil {
+		return nil, bad
+	}
+	return taken, nil
+}
+
+// requested is the one request under way that a client knows by that id.
+func (c *session) requested(id mcp.Value) (found *call) {
+	for _, k := range c.calls {
+		if !k.answered && mcp.SameID(k.client, id) {
+			if found != nil {
+				return nil
+			}
+			found = k
+		}
+	}
+	return found
+}
+
+// listen gives what belongs to no request, from what waits for a listener on.
+func (c *session) listen(ctx context.Context) (*mcp.Answer, *mcp.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.bad != nil:
+		return nil, c.bad
+	case c.listener != nil:
+		return nil, mcp.Refuse(http.StatusConflict, "conflict", "the session has a listener")
+	}
+	c.listener = newCall(ctx, c, &mcp.Message{}, "")
+	for _, text := range c.backlog {
+		c.listener.inbox <- text
+	}
+	c.backlog = nil
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	return &mcp.Answer{Status: http.StatusOK, Events: c.listener}, nil
+}
+
+// done takes a request, or the listener, off the session. The lock is held.
+func (c *session) done(k *call) {
+	if c.listener == k {
+		c.listener = nil
+	}
+	delete(c.calls, k.id)
+	c.used = time.Now()
+	switch {
+	case len(c.calls) > 0 || c.listener != nil || c.bad != nil:
+	case c.retired:
+		go c.end(errOld)
+	case c.idle != nil:
+		c.idle.Reset(c.of.Idle)
+	}
+}
