@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
 )
 
 const (
@@ -42,6 +43,7 @@ type app struct {
 	candidate *candidate            // nil: none
 	logs      *audit.DecisionConfig // nil: none
 	callers   *callers
+	sessions  []*upstream.Sessions
 	mcp       *http.Server
 	admin     *http.Server
 	mcpAt     net.Listener
@@ -80,6 +82,7 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.sessions = parts.sessions
 	if a.mcpAt, err = listenAt(cfg.Listen, parts.tls); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
@@ -207,6 +210,9 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer func() { _ = a.audit.Close() }()
 	for _, e := range a.engines() {
 		defer e.Close()
+	}
+	for _, s := range a.sessions {
+		defer s.Close()
 	}
 	if a.logs != nil {
 		logs := audit.StartDecisionLogs(*a.logs)

@@ -25,6 +25,7 @@ type parts struct {
 	tls, adminTLS *tls.Config // nil: plain text
 	handles       *gateway.Handles
 	upstreams     map[string]gateway.Upstream
+	sessions      []*upstream.Sessions // of those that have channels, to be closed
 }
 
 // openParts reads all those files. It opens no connection.
@@ -42,8 +43,9 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	}
 	shared := upstream.NewClient(upstreamWait)
 	issuers := upstream.NewClient(issuerWait)
+	slots := make(chan struct{}, cfg.Processes.Max)
 	for name, s := range cfg.Servers {
-		if s.Command != "" {
+		if s.Transport == config.TransportStdio {
 			return nil, fmt.Errorf("open mcpServers.%s: servers with a command are not served yet", name)
 		}
 		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Client: shared}
@@ -51,8 +53,24 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 			return nil, fmt.Errorf("open mcpServers.%s: %w", name, err)
 		}
 		p.upstreams[name] = u
+		if s.Transport == config.TransportHTTP {
+			continue
+		}
+		sessions := newSessions(cfg, slots, log.With("server", name))
+		sessions.Open = u.OpenSSE
+		p.sessions = append(p.sessions, sessions)
+		p.upstreams[name] = sessions
+		if s.Transport == config.TransportUnknown {
+			p.upstreams[name] = &upstream.Either{HTTP: u, Sessions: sessions}
+		}
 	}
 	return p, nil
+}
+
+// newSessions are those of one server, with the bounds on all.
+func newSessions(cfg *config.Config, slots chan struct{}, log *slog.Logger) *upstream.Sessions {
+	bounds := cfg.Processes
+	return &upstream.Sessions{Slots: slots, PerPrincipal: bounds.MaxPerPrincipal, Idle: bounds.Idle, Lifetime: bounds.Lifetime, Log: log}
 }
 
 func openTLS(c *config.TLS, log *slog.Logger) (*tls.Config, error) {

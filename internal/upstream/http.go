@@ -65,7 +65,7 @@ const (
 // Send implements gateway.Upstream.
 func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
 	ctx, cancel := context.WithCancel(ctx)
-	resp, bad := u.do(ctx, out)
+	resp, bad := u.do(ctx, u.URL, out)
 	if bad != nil {
 		cancel()
 		return nil, bad
@@ -78,11 +78,11 @@ func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.E
 	return a, bad
 }
 
-// do sends a message, and once more with a new token if the server does not take
+// do sends a message to a URL of the server's, and once more with a new token if the server does not take
 // one that was kept: it may have been revoked.
-func (u *HTTP) do(ctx context.Context, out *mcp.Outgoing) (*http.Response, *mcp.Error) {
+func (u *HTTP) do(ctx context.Context, to *url.URL, out *mcp.Outgoing) (*http.Response, *mcp.Error) {
 	for again := false; ; again = true {
-		r := u.request(ctx, out)
+		r := u.request(ctx, to, out)
 		var t *token
 		if u.Tokens != nil {
 			var bad *mcp.Error
@@ -102,7 +102,7 @@ func (u *HTTP) do(ctx context.Context, out *mcp.Outgoing) (*http.Response, *mcp.
 	}
 }
 
-func (u *HTTP) request(ctx context.Context, out *mcp.Outgoing) *http.Request {
+func (u *HTTP) request(ctx context.Context, to *url.URL, out *mcp.Outgoing) *http.Request {
 	h := out.Header.Clone()
 	for name, values := range u.Header {
 		h[name] = values
@@ -114,7 +114,7 @@ func (u *HTTP) request(ctx context.Context, out *mcp.Outgoing) *http.Request {
 	if h.Get("User-Agent") == "" {
 		h.Set("User-Agent", "gatehouse")
 	}
-	r := (&http.Request{Method: out.Verb, URL: u.URL, Host: u.URL.Host, Header: h}).WithContext(ctx)
+	r := (&http.Request{Method: out.Verb, URL: to, Host: to.Host, Header: h}).WithContext(ctx)
 	if out.Verb == http.MethodPost {
 		h.Set("Content-Type", "application/json")
 		if h.Get("Accept") == "" {
@@ -160,29 +160,47 @@ func (u *HTTP) answer(resp *http.Response, cancel context.CancelFunc) (*mcp.Answ
 	if seconds := resp.Header.Get("Retry-After"); isSeconds(seconds) {
 		a.Retry = seconds
 	}
+	media, bad := content(resp)
 	switch {
-	case resp.StatusCode < http.StatusOK:
-		return nil, malformed("its status is not final")
-	case isEncoded(resp.Header):
-		return nil, malformed("it is encoded")
+	case bad != nil:
+		return nil, bad
 	case len(resp.Header.Values(mcp.HeaderSession)) > 1:
 		return nil, malformed("it opens two sessions")
-	}
-	media, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	charset := strings.ToLower(params["charset"])
-	readable := err == nil && (charset == "" || charset == "utf-8") && len(resp.Header.Values("Content-Type")) == 1
-	switch {
-	case readable && media == "text/event-stream" && resp.StatusCode == http.StatusOK:
+	case media == eventStream && resp.StatusCode == http.StatusOK:
 		a.Events = newEvents(resp.Body, u.Limit, cancel)
-	case readable && media == "application/json":
+	case media == "application/json":
 		return u.read(a, resp, cancel)
 	case resp.StatusCode == http.StatusOK && resp.ContentLength != 0 && resp.Request.Method == http.MethodPost:
 		return nil, malformed("its content type is neither JSON nor events")
-	default: // no message; the body says nothing that the status does not
-		defer time.AfterFunc(drainTime, cancel).Stop()
-		_, _ = io.CopyN(io.Discard, resp.Body, 4096)
+	default: // no message
+		drain(resp, cancel)
 	}
 	return a, nil
+}
+
+const eventStream = "text/event-stream"
+
+// content is the media type of an answer that can be read as it is, or empty.
+func content(resp *http.Response) (string, *mcp.Error) {
+	switch {
+	case resp.StatusCode < http.StatusOK:
+		return "", malformed("its status is not final")
+	case isEncoded(resp.Header):
+		return "", malformed("it is encoded")
+	}
+	media, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	charset := strings.ToLower(params["charset"])
+	if err != nil || charset != "" && charset != "utf-8" || len(resp.Header.Values("Content-Type")) != 1 {
+		return "", nil
+	}
+	return media, nil
+}
+
+// drain reads the rest of a short answer, so that its connection can be used
+// again: a body that says nothing which the status does not.
+func drain(resp *http.Response, cancel context.CancelFunc) {
+	defer time.AfterFunc(drainTime, cancel).Stop()
+	_, _ = io.CopyN(io.Discard, resp.Body, 4096)
 }
 
 func malformed(cause string) *mcp.Error {

@@ -64,7 +64,11 @@ func (c *session) open(ctx context.Context, out *mcp.Outgoing) {
 	if err != nil {
 		c.of.Log.Error("server not reached", "error", err)
 		c.of.failed(c)
-		c.end(mcp.Refuse(http.StatusBadGateway, "the server is down", err.Error()))
+		bad, known := errors.AsType[*mcp.Error](err)
+		if !known {
+			bad = mcp.Refuse(http.StatusBadGateway, "the server is down", err.Error())
+		}
+		c.end(bad)
 		c.release()
 		return
 	}

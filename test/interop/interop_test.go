@@ -72,10 +72,36 @@ func TestReferenceServer(t *testing.T) {
 	}
 }
 
+// TestSSEServer has all clients in front of the reference server over HTTP+SSE, which is configured as such or
+// found out.
+func TestSSEServer(t *testing.T) {
+	upstream := sseServer(t)
+	for _, c := range append(legacyClients, autoClients...) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tell(t, c, upstream, referenceStory())
+		})
+	}
+	t.Run("configured", func(t *testing.T) {
+		t.Parallel()
+		gateway := harness.StartGateway(t, harness.Options{
+			Upstream: upstream, Policy: "testdata/policy",
+			Change: func(config map[string]any) {
+				config["mcpServers"].(map[string]any)["default"].(map[string]any)["type"] = "sse"
+			},
+		})
+		play(t, legacyClients[0], gateway, referenceStory())
+	})
+}
+
 // tell plays a story with one client through a gateway of its own.
 func tell(t *testing.T, c client, upstream string, story []step) {
 	t.Helper()
-	gateway := harness.StartGateway(t, harness.Options{Upstream: upstream, Policy: "testdata/policy"})
+	play(t, c, harness.StartGateway(t, harness.Options{Upstream: upstream, Policy: "testdata/policy"}), story)
+}
+
+func play(t *testing.T, c client, gateway *harness.Gateway, story []step) {
+	t.Helper()
 	seen := c.play(t, gateway.URL, story)
 	if len(seen) != len(story) {
 		t.Fatalf("%d outcomes of %d steps", len(seen), len(story))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
@@ -42,12 +43,19 @@ func node(t *testing.T, into any, stdin []byte, args ...string) {
 
 // referenceServer starts the TypeScript reference server and returns the URL of its endpoint. It has a tool
 // that shows its environment, which must not be this process's.
-func referenceServer(t *testing.T) string {
+func referenceServer(t *testing.T) string { return referenceServerOver(t, "streamableHttp") }
+
+// sseServer is the reference server over HTTP+SSE, the transport of 2024-11-05.
+func sseServer(t *testing.T) string {
+	return strings.Replace(referenceServerOver(t, "sse"), "/mcp", "/sse", 1)
+}
+
+func referenceServerOver(t *testing.T, transport string) string {
 	t.Helper()
 	harness.Npm(t, "node")
 	main := filepath.Join("node_modules", "@modelcontextprotocol", "server-everything", "dist", "index.js")
 	return harness.StartServer(t, func(port string) *exec.Cmd {
-		cmd := exec.Command("node", main, "streamableHttp")
+		cmd := exec.Command("node", main, transport)
 		cmd.Dir = "node"
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
 		return cmd
