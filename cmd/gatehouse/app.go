@@ -52,6 +52,9 @@ type app struct {
 // newApp opens what the gateway needs. run gives it all back.
 func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	a := &app{cfg: cfg, log: slog.New(slog.NewJSONHandler(stderr, nil))}
+	for _, w := range cfg.Warnings {
+		a.log.Warn("configuration", "warning", w)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := gateway.NewMetrics(registry)

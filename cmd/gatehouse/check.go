@@ -44,6 +44,9 @@ func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if _, err := openParts(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(out, "warning:", w)
+	}
 	said := "no bundle"
 	if cfg.Policy.Bundle != "" {
 		loaded, err := tryBundle(ctx, policyConfig(cfg, slog.New(slog.DiscardHandler)), out)

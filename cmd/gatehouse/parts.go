@@ -43,6 +43,9 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	shared := upstream.NewClient(upstreamWait)
 	issuers := upstream.NewClient(issuerWait)
 	for name, s := range cfg.Servers {
+		if s.Command != "" {
+			return nil, fmt.Errorf("open mcpServers.%s: servers with a command are not served yet", name)
+		}
 		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Client: shared}
 		if err := openServer(u, s, issuers, log); err != nil {
 			return nil, fmt.Errorf("open mcpServers.%s: %w", name, err)

@@ -39,7 +39,7 @@ func serveCommand() *cobra.Command {
 // configFlags adds the flags that make up a configuration.
 func configFlags(cmd *cobra.Command, path *string, flags *config.Flags) {
 	f := cmd.Flags()
-	f.StringVar(path, "config", "", "YAML `file` with the configuration")
+	f.StringVar(path, "config", "", "`file` with the configuration: the gateway's own, or an MCP client's")
 	f.StringVar(&flags.Listen, "listen", "", "`address` of the MCP listener")
 	f.StringVar(&flags.Admin, "admin", "", "`address` of /healthz, /readyz, /metrics and /v1/candidate")
 	f.StringVar(&flags.PolicyBundle, "policy-bundle", "", "policy bundle: a .tar.gz `file`, a directory, a URL or an oci:// reference")

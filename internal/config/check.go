@@ -27,37 +27,6 @@ func (l *loader) checkListeners(c *Config) {
 	}
 }
 
-// checkServers makes sure that each server gets one value of a header, and what belongs together.
-func (l *loader) checkServers(servers map[string]Server) {
-	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		s, at := servers[name], "mcpServers."+name
-		for header := range s.HeaderFiles {
-			if _, ok := s.Headers[header]; ok {
-				l.problem(at+".headerFiles", "%s is in headers too (use one of them)", header)
-			}
-		}
-		for key, client := range map[string]*TokenClient{".oauth2": s.OAuth2, ".tokenExchange": s.TokenExchange} {
-			if client != nil && inClear(client.TokenURL.String()) {
-				l.problem(at+key+".tokenUrl", "would take the secret across the network in clear (use an https URL)")
-			}
-		}
-		tokens := s.OAuth2 != nil || s.TokenExchange != nil
-		_, header := s.Headers["Authorization"]
-		_, file := s.HeaderFiles["Authorization"]
-		t := s.TLS
-		switch {
-		case s.OAuth2 != nil && s.TokenExchange != nil:
-			l.problem(at+".oauth2", "cannot be given together with tokenExchange (use one of them)")
-		case tokens && (header || file):
-			l.problem(at, "Authorization is set twice: by oauth2 or tokenExchange, and by a header of that name")
-		case (t.Certificate == "") != (t.Key == ""):
-			l.problem(at+".tls", "has certificate or key alone (give both or none)")
-		case t != ServerTLS{} && s.URL.Scheme != "https":
-			l.problem(at+".tls", "has no use with an http URL (use https)")
-		}
-	}
-}
-
 // checkIdentity makes sure that somebody may call, and that on a listener which others reach it is not
 // everybody by accident.
 func (l *loader) checkIdentity(c *Config) {

@@ -10,6 +10,10 @@
 // ${NAME} inside a value of the file stands for the environment variable NAME, which must be set and not
 // empty. A literal ${ is written $${; any other $ stands for itself. Inside YAML's {…} and […] such a value
 // needs quotes. Keys are not expanded, and what a variable holds is never read as YAML.
+//
+// A file whose name ends in .json or .jsonc is JSON, with comments and trailing commas. If none of its
+// top-level keys but mcpServers is one of the gateway's, it is an MCP client's: what it says about servers is
+// read as that client reads it, and the rest is ignored with a warning.
 package config
 
 import (
@@ -32,6 +36,8 @@ type Config struct {
 	// Servers are the MCP servers behind the gateway, by the name in their path, /servers/{name}/mcp.
 	// A name matches [a-z0-9-]{1,63}. It may be empty: a command that needs a server says so itself.
 	Servers map[string]Server
+	// Processes bound the processes of servers with a command.
+	Processes Processes
 	// Identity says who may call.
 	Identity Identity
 	// Policy says what decides, and what happens when it cannot.
@@ -47,11 +53,23 @@ type Config struct {
 	Handles Handles
 	// Limits bound what one message may cost.
 	Limits Limits
+	// Warnings tell what of a client's file is ignored or changed, each with its place. They hold no values.
+	Warnings []string
 }
 
-// A Server is one MCP server, reached over Streamable HTTP.
+// A Server is one MCP server: a URL, or a command that is one.
 type Server struct {
-	// URL is absolute, http or https, without credentials and fragment. It must not be changed.
+	// Transport is TransportStdio with a Command, and one of the others with a URL.
+	Transport Transport
+	// Command is a program, by path or by name, that speaks MCP on its standard input and output; empty: URL
+	// is set. Args are its arguments, Env the variables that it is given. Dir is where it runs; empty: where
+	// the gateway does.
+	Command string
+	Args    []string // may hold secrets
+	Env     map[string]Secret
+	Dir     string
+	// URL is absolute, http or https, without credentials and fragment; nil: Command is set. It must not be
+	// changed.
 	URL *url.URL
 	// Headers are sent with every request to the server, by canonical name. They never name a header
 	// that belongs to the connection, the message or the protocol.
@@ -285,6 +303,9 @@ func defaults() *Config {
 		Listen:  "127.0.0.1:8080",
 		Admin:   "127.0.0.1:8081",
 		Servers: map[string]Server{},
+		Processes: Processes{
+			Max: 256, MaxPerPrincipal: 16, Idle: 10 * time.Minute, Lifetime: 24 * time.Hour, MaxMemory: 1 << 30,
+		},
 		Identity: Identity{TrustedProxies: TrustedProxies{
 			UserHeader:  "X-Forwarded-User",
 			RolesHeader: "X-Forwarded-Groups",

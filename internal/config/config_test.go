@@ -29,9 +29,18 @@ func (v vars) lookup(name string) (string, bool) {
 // load writes the file and loads it, with its directory taken out of the error. An empty text is no file.
 func load(t testing.TB, file string, env vars, flags config.Flags) (*config.Config, error) {
 	t.Helper()
+	return loadAs(t, "g.yaml", file, env, flags)
+}
+
+// loadAs is load for a file of that name.
+func loadAs(t testing.TB, name, file string, env vars, flags config.Flags) (*config.Config, error) {
+	t.Helper()
 	path, dir := "", t.TempDir()
 	if file != "" {
-		path = filepath.Join(dir, "g.yaml")
+		path = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -74,6 +83,9 @@ func byDefault() *config.Config {
 		Listen:  "127.0.0.1:8080",
 		Admin:   "127.0.0.1:8081",
 		Servers: map[string]config.Server{},
+		Processes: config.Processes{
+			Max: 256, MaxPerPrincipal: 16, Idle: 600 * time.Second, Lifetime: 86400 * time.Second, MaxMemory: 1024 << 20,
+		},
 		Identity: config.Identity{
 			Anonymous: &config.Caller{ID: "anonymous", Roles: []string{}},
 			TrustedProxies: config.TrustedProxies{
@@ -143,6 +155,13 @@ func TestExample(t *testing.T) {
 				Audience: "mail",
 			},
 		},
+		"legacy": {URL: mustURL(t, "http://127.0.0.1:3102/sse"), Transport: config.TransportSSE},
+		"memory": {
+			Transport: config.TransportStdio, Command: "npx",
+			Args: []string{"-y", "@modelcontextprotocol/server-memory@2026.8.31"},
+			Env:  map[string]config.Secret{"MEMORY_FILE_PATH": "/var/lib/gatehouse/memory.json", "NPM_TOKEN": "npm"},
+			Dir:  "/var/lib/gatehouse", RequiredScopes: []string{"memory"},
+		},
 	}
 	want.TLS = &config.TLS{
 		Certificate: "/etc/gatehouse/tls.crt", Key: "/etc/gatehouse/tls.key", ClientCA: "/etc/gatehouse/clients.pem", MinVersion: tls.VersionTLS12,
@@ -189,7 +208,7 @@ func TestExample(t *testing.T) {
 
 	env := vars{
 		"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t", "INTROSPECTION_SECRET": "1ntr0",
-		"CALENDAR_SECRET": "c4lendar", "MAIL_SECRET": "m4il",
+		"CALENDAR_SECRET": "c4lendar", "MAIL_SECRET": "m4il", "NPM_TOKEN": "npm",
 	}
 	got, err := config.Load("../../examples/gatehouse.yaml", env.lookup, config.Flags{})
 	if err != nil {
@@ -226,6 +245,7 @@ audit:
     console: true
     bufferBytes: 65536
     uploadSeconds: {min: 0, max: 1}
+processes: {max: 1, maxPerPrincipal: 2, idleSeconds: 3, lifetimeSeconds: 0, maxMemoryMiB: 0}
 origins: ["http://a.example:80", "https://a.example:8443", "vscode-webview://x"]
 limits: {maxMessageBytes: 1}
 `
@@ -255,6 +275,7 @@ func TestEveryScalarOfTheFile(t *testing.T) {
 	}
 	want.Origins = []string{"http://a.example", "https://a.example:8443", "vscode-webview://x"}
 	want.Limits.MaxMessageBytes = 1
+	want.Processes = config.Processes{Max: 1, MaxPerPrincipal: 2, Idle: 3 * time.Second}
 	if d := diff(want, mustLoad(t, unusual, nil, config.Flags{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -116,7 +116,7 @@ func scalar(v leaf) sink {
 		if !l.kind(path, n, yaml.ScalarNode, v.want) {
 			return
 		}
-		text, expanded, err := expand(n.Value, l.env)
+		text, expanded, err := expand(n.Value, l.references)
 		if err != nil {
 			l.problem(path, "%v", err)
 			return

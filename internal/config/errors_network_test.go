@@ -39,7 +39,6 @@ var networkErrors = []struct{ name, file, want string }{
 		"server name with a path", `mcpServers: {"../a": {url: "http://a"}}`,
 		`g.yaml:1: mcpServers."../a": "../a" is not a server's name (1 to 63 of a-z, 0-9 and -)`,
 	},
-	{"no url", `mcpServers: {a: {}}`, `g.yaml:1: mcpServers.a.url: is missing`},
 	{
 		"credentials in url", `mcpServers: {a: {url: "http://u:s3cr3t@a/mcp"}}`,
 		`g.yaml:1: mcpServers.a.url: "http://…@a/mcp" is not an absolute http or https URL without credentials and fragment`,

@@ -102,16 +102,15 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"unknown top key", `polic: {}`,
-		`g.yaml:1: polic: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: polic: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
 	},
 	{
 		"key of other case", `Listen: ":1"`,
-		`g.yaml:1: Listen: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: Listen: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
 	},
 	{
-		"a key that comes later", `mcpServers: {files: {command: npx}}`,
-		"g.yaml:1: mcpServers.files.command: unknown key (allowed: url, headers, requiredScopes, headerFiles, oauth2, tokenExchange, tls)\n" +
-			"g.yaml:1: mcpServers.files.url: is missing",
+		"unknown key of a server", `mcpServers: {files: {command: npx, autoApprove: []}}`,
+		`g.yaml:1: mcpServers.files.autoApprove: unknown key (allowed: command, args, env, cwd, url, headers, headerFiles, oauth2, tokenExchange, tls, type, requiredScopes)`,
 	},
 	{
 		"unknown way to call", `identity: {saml: []}`,
@@ -119,7 +118,7 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"odd key", "\"a\\nb%d\": 1",
-		`g.yaml:1: "a\nb%d": unknown key (allowed: listen, admin, tls, adminTls, mcpServers, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: "a\nb%d": unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
 	},
 	{
 		"duplicate key", "policy:\n  mode: off\n  mode: enforce\n",
@@ -208,7 +207,7 @@ var fileErrors = []struct{ name, file, want string }{
 
 func TestFileErrors(t *testing.T) {
 	env := vars{"SECRET": "s3cr3t", "EMPTY": ""}
-	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors, credentialErrors) {
+	for _, tt := range slices.Concat(fileErrors, networkErrors, bundleErrors, credentialErrors, serverErrors) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantError(t, tt.file, env, config.Flags{}, tt.want)
 		})
@@ -265,7 +264,13 @@ func TestNoFile(t *testing.T) {
 
 func wantError(t *testing.T, file string, env vars, flags config.Flags, want string) {
 	t.Helper()
-	_, err := load(t, file, env, flags)
+	checkError(t, "g.yaml", file, env, flags, want)
+}
+
+// checkError is wantError for a file of that name.
+func checkError(t *testing.T, name, file string, env vars, flags config.Flags, want string) {
+	t.Helper()
+	_, err := loadAs(t, name, file, env, flags)
 	switch {
 	case err == nil:
 		t.Errorf("no error, want %s", want)

@@ -12,10 +12,31 @@ var (
 	errNoReference = errors.New("${ is not followed by a variable's name and } (write $${ for a literal ${)")
 )
 
-// expand replaces each ${NAME} in text by what env has for NAME, and each $${ by ${, in one pass: what a
-// variable holds is not expanded again. It reports whether a variable was replaced. An error never holds
+// A resolver returns what the reference stands for that text begins with, and its length. An error never holds
 // more of text than a variable's name.
-func expand(text string, env func(string) (string, bool)) (result string, expanded bool, err error) {
+type resolver func(text string) (value string, length int, err error)
+
+// resolve is the resolver of the gateway's own files.
+func (l *loader) resolve(text string) (string, int, error) {
+	match := reference.FindStringSubmatch(text)
+	if match == nil {
+		return "", 0, errNoReference
+	}
+	value, err := l.lookup(match[1])
+	return value, len(match[0]), err
+}
+
+func (l *loader) lookup(name string) (string, error) {
+	value, _ := l.env(name)
+	if value == "" {
+		return "", fmt.Errorf("environment variable %s is not set or empty (write $${ for a literal ${)", name)
+	}
+	return value, nil
+}
+
+// expand replaces each reference in text by what it stands for, and each $${ by ${, in one pass: what a
+// variable holds is not expanded again. It reports whether something was replaced.
+func expand(text string, resolve resolver) (result string, expanded bool, err error) {
 	var b strings.Builder
 	for {
 		i := strings.Index(text, "${")
@@ -28,16 +49,12 @@ func expand(text string, env func(string) (string, bool)) (result string, expand
 			text = text[i+2:]
 			continue
 		}
-		match := reference.FindStringSubmatch(text[i:])
-		if match == nil {
-			return "", false, errNoReference
-		}
-		value, _ := env(match[1])
-		if value == "" {
-			return "", false, fmt.Errorf("environment variable %s is not set or empty (write $${ for a literal ${)", match[1])
+		value, length, err := resolve(text[i:])
+		if err != nil {
+			return "", false, err
 		}
 		b.WriteString(text[:i] + value)
-		text = text[i+len(match[0]):]
+		text = text[i+length:]
 		expanded = true
 	}
 }

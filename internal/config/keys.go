@@ -11,6 +11,7 @@ func (c *Config) keys() []key {
 		{name: "tls", into: pointer(&c.TLS, (*TLS).keys)},
 		{name: "adminTls", into: pointer(&c.AdminTLS, (*TLS).adminKeys)},
 		{name: "mcpServers", into: mapping(&c.Servers, serverName, (*Server).keys)},
+		{name: "processes", into: object(c.Processes.keys)},
 		{name: "identity", into: object(c.Identity.keys)},
 		{name: "policy", into: object(c.Policy.keys)},
 		{name: "deny", into: object(c.Deny.keys)},
@@ -18,18 +19,6 @@ func (c *Config) keys() []key {
 		{name: "origins", into: list(&c.Origins, origin)},
 		{name: "handles", into: object(c.Handles.keys)},
 		{name: "limits", into: object(c.Limits.keys)},
-	}
-}
-
-func (s *Server) keys() []key {
-	return []key{
-		{name: "url", into: scalar(serverURL(&s.URL)), required: true},
-		{name: "headers", into: scalars(&s.Headers, headerName, headerValue)},
-		{name: "requiredScopes", into: list(&s.RequiredScopes, scope)},
-		{name: "headerFiles", into: scalars(&s.HeaderFiles, headerName, filePath)},
-		{name: "oauth2", into: pointer(&s.OAuth2, (*TokenClient).keys)},
-		{name: "tokenExchange", into: pointer(&s.TokenExchange, (*TokenClient).keys)},
-		{name: "tls", into: object(s.TLS.keys)},
 	}
 }
 

@@ -30,6 +30,7 @@ const DefaultServer = "default"
 // file. env looks up a variable, as [os.LookupEnv] does. The error names every problem, one a line.
 func Load(path string, env func(string) (string, bool), flags Flags) (*Config, error) {
 	l := &loader{file: path, env: env, sources: map[string]string{}}
+	l.references = l.resolve
 	c := defaults()
 	if path != "" {
 		if err := l.readFile(path, c); err != nil {
@@ -44,14 +45,17 @@ func Load(path string, env func(string) (string, bool), flags Flags) (*Config, e
 	if err := errors.Join(l.problems...); err != nil {
 		return nil, err
 	}
+	c.Warnings = l.warnings
 	return c, nil
 }
 
 // A loader is the state of one Load.
 type loader struct {
-	file     string
-	env      func(string) (string, bool)
-	problems []error
+	file       string
+	env        func(string) (string, bool)
+	references resolver
+	problems   []error
+	warnings   []string
 	// sources has, by key path, where the value in force comes from, as a message names it:
 	// "gatehouse.yaml:3: listen", "--listen", "POLICY_POLL_SEC". A key that was not given is not in it.
 	sources map[string]string
@@ -76,24 +80,42 @@ func (l *loader) readFile(path string, c *Config) error {
 	if err != nil {
 		return fmt.Errorf("read config: %w", err)
 	}
+	read := readYAML
+	if isJSON(path) {
+		read = readJSON
+	}
+	switch root, err := read(data); {
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	case root == nil:
+	case root.Kind != yaml.MappingNode:
+		return fmt.Errorf("%s: the file is not a mapping of keys to values", path)
+	case isJSON(path) && isClients(root, c):
+		l.readClients(root, c)
+	default:
+		object(c.keys)(l, "", root)
+	}
+	return nil
+}
+
+// readYAML returns the root of a file's only document, or nil if there is nothing in it.
+func readYAML(data []byte) (*node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, more node
 	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):
-		return nil
+		return nil, nil
 	case err != nil:
-		return fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: more than one YAML document", path)
+		return nil, errors.New("more than one YAML document")
 	}
-	switch root := document.Content[0]; {
-	case root.Kind == yaml.MappingNode:
-		object(c.keys)(l, "", root)
-	case root.Kind != yaml.ScalarNode || root.ShortTag() != nullType:
-		return fmt.Errorf("%s: the file is not a mapping of keys to values", path)
+	root := document.Content[0]
+	if root.Kind == yaml.ScalarNode && root.ShortTag() == nullType {
+		return nil, nil
 	}
-	return nil
+	return root, nil
 }
 
 // environment puts the variables over what the file says. Each is checked, also one that loses.
