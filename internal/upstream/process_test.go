@@ -1,5 +1,3 @@
-//go:build unix
-
 package upstream
 
 import (
@@ -30,18 +28,18 @@ func act(name string) int {
 	switch name {
 	case "echo":
 		for in.Scan() {
-			fmt.Fprintln(os.Stdout, in.Text())
+			_, _ = fmt.Fprintln(os.Stdout, in.Text())
 		}
 	case "environment":
 		dir, _ := os.Getwd()
-		fmt.Fprintf(os.Stdout, "%q\n", append(os.Environ(), "in "+dir, os.Args[1]))
+		_, _ = fmt.Fprintf(os.Stdout, "%q\n", append(os.Environ(), "in "+dir, os.Args[1]))
 	case "last words":
-		fmt.Fprintln(os.Stdout, "one")
-		fmt.Fprintln(os.Stdout, "two")
+		_, _ = fmt.Fprintln(os.Stdout, "one")
+		_, _ = fmt.Fprintln(os.Stdout, "two")
 		return 3
 	case "stubborn": // it neither ends with its input, nor when it is asked to
 		signal.Ignore(syscall.SIGTERM)
-		fmt.Fprintln(os.Stdout, "ready")
+		_, _ = fmt.Fprintln(os.Stdout, "ready")
 		select {}
 	case "parent": // its child neither
 		child := exec.Command(os.Args[0])
@@ -49,17 +47,17 @@ func act(name string) int {
 		if child.Start() != nil {
 			return 1
 		}
-		fmt.Fprintln(os.Stdout, child.Process.Pid)
+		_, _ = fmt.Fprintln(os.Stdout, child.Process.Pid)
 		for in.Scan() {
 		}
 	case "hungry":
 		hoard := bytes.Repeat([]byte{1}, 256<<20)
 		for in.Scan() {
-			fmt.Fprintln(os.Stdout, len(hoard))
+			_, _ = fmt.Fprintln(os.Stdout, len(hoard))
 		}
 	case "stderr":
-		fmt.Fprintln(os.Stderr, "for people")
-		fmt.Fprintln(os.Stderr, strings.Repeat("x", maxLine+1))
+		_, _ = fmt.Fprintln(os.Stderr, "for people")
+		_, _ = fmt.Fprintln(os.Stderr, strings.Repeat("x", maxLine+1))
 	}
 	return 0
 }

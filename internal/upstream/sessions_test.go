@@ -35,11 +35,6 @@ func newLine() *line {
 func (l *line) Read() (string, error) {
 	select {
 	case text := <-l.said:
-		return text, nil
-	default:
-	}
-	select {
-	case text := <-l.said:
 		if text == "" {
 			return "", mcp.ErrTooLong
 		}
@@ -458,7 +453,7 @@ func TestSessionsEnd(t *testing.T) {
 			select {
 			case <-r.lines:
 				another = true
-			default:
+			case <-l.sent:
 			}
 		}
 		select {
