@@ -27,6 +27,8 @@ type EventReader struct {
 	limit  int
 	begun  bool
 	skipLF bool
+	skips  bool // to the end of an event that is over the limit
+	cut    bool // the first line of that was read in part
 	buf    []byte
 }
 
@@ -39,8 +41,21 @@ func NewEventReader(r io.Reader, limit int) *EventReader {
 }
 
 // Next returns the next event. It returns io.EOF at the end of the stream, and
-// ErrTooLong when an event is over the limit.
+// ErrTooLong for an event over the limit, after which it goes on with the next.
 func (e *EventReader) Next() (Event, error) {
+	for e.skips {
+		line, err := e.line()
+		if err != nil {
+			return Event{}, err
+		}
+		e.skips = len(line) > 0
+	}
+	ev, err := e.next()
+	e.skips = errors.Is(err, ErrTooLong)
+	return ev, err
+}
+
+func (e *EventReader) next() (Event, error) {
 	var ev Event
 	var data strings.Builder
 	lines, size := 0, 0
@@ -90,6 +105,9 @@ func (e *EventReader) Next() (Event, error) {
 // line returns the next line without its end. It is valid until the next call.
 func (e *EventReader) line() ([]byte, error) {
 	e.buf = e.buf[:0]
+	if e.cut {
+		e.buf, e.cut = append(e.buf, ':'), false // it is not empty, whatever is left of it
+	}
 	for {
 		if _, err := e.r.Peek(1); err != nil {
 			return nil, err
@@ -112,7 +130,11 @@ func (e *EventReader) line() ([]byte, error) {
 		if i < 0 {
 			e.buf = append(e.buf, chunk...)
 			e.discard(len(chunk))
-			if len(e.buf) > e.limit+slack {
+			switch long := len(e.buf) > e.limit+slack; {
+			case long && e.skips:
+				e.buf = e.buf[:1]
+			case long:
+				e.cut = true
 				return nil, ErrTooLong
 			}
 			continue

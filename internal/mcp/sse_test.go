@@ -113,6 +113,42 @@ func TestEventReaderLimits(t *testing.T) {
 	}
 }
 
+// After an event over the limit comes the next, and nothing of what was skipped.
+func TestEventReaderGoesOn(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 13
+	long := strings.Repeat("x", limit)
+	for _, stream := range []string{
+		"data: " + long + "x\n\n",
+		"data: " + long + "\ndata: x\ndata: y\n\n",
+		"data: " + long + long + "\ndata: y\n\n",
+		"data: " + long + long + "\r\n\r\n",
+		"data: " + long + long + "\r\r",
+		strings.Repeat("id: "+long+"\n", 3) + "data: y\n\n",
+		// The limit of a line ends where one would begin that looks like an event's.
+		"data: " + strings.Repeat("x", limit+slack+4096-len("data: ")) + "data: y\n\n",
+		"data: " + strings.Repeat("x", limit+slack+4096-len("data: ")) + "\ndata: y\n\n",
+	} {
+		for name, r := range map[string]io.Reader{
+			"whole": strings.NewReader(stream + stream + "data: next\n\n"),
+			"bytes": iotest.OneByteReader(strings.NewReader(stream + stream + "data: next\n\n")),
+		} {
+			e := NewEventReader(r, limit)
+			for range 2 {
+				if ev, err := e.Next(); !errors.Is(err, ErrTooLong) {
+					t.Fatalf("%s: %.40q: %.40q, %v", name, stream, ev.Data, err)
+				}
+			}
+			if ev, err := e.Next(); err != nil || ev.Data != "next" {
+				t.Errorf("%s: %.40q: then %.40q, %v", name, stream, ev.Data, err)
+			}
+			if ev, err := e.Next(); !errors.Is(err, io.EOF) {
+				t.Errorf("%s: %.40q: in the end %.40q, %v", name, stream, ev.Data, err)
+			}
+		}
+	}
+}
+
 func TestEventReaderPassesErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")

@@ -118,16 +118,13 @@ func port(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// Read implements Channel. A message over the limit ends the channel: nobody can
-// tell which request it answers.
+// Read implements Channel.
 func (c *sse) Read() (string, error) {
 	for {
 		ev, err := c.events.Next()
 		switch {
-		case errors.Is(err, io.EOF):
-			return "", io.EOF
-		case errors.Is(err, mcp.ErrTooLong):
-			return "", errors.New("an event is over the limit")
+		case errors.Is(err, io.EOF), errors.Is(err, mcp.ErrTooLong):
+			return "", err
 		case err != nil:
 			return "", errors.New("the stream broke: " + cause(err))
 		case ev.Name == "endpoint":

@@ -97,7 +97,8 @@ func TestSSE(t *testing.T) {
 	l.Header = http.Header{"Authorization": {"Bearer key"}}
 	l.Files = map[string]func() string{"X-Key": func() string { return "file" }}
 	c, err := l.dial(t, ": hello\n\n", endpoint,
-		"event: message\ndata: 1\n\n", "event: ping\ndata: 2\n\n", "data: 3\n\n", ":\n\n", "event: message\n\n", "event: message\ndata: {\ndata: }\n\n", "")
+		"event: message\ndata: 1\n\n", "event: ping\ndata: 2\n\n", "data: 3\n\n", ":\n\n", "event: message\n\n", "event: message\ndata: {\ndata: }\n\n",
+		"data: "+strings.Repeat("x", limit+1)+"\n\n", "data: 4\n\n", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +106,12 @@ func TestSSE(t *testing.T) {
 		if got, err := c.Read(); got != want || err != nil {
 			t.Errorf("read %q, %v, want %q", got, err, want)
 		}
+	}
+	if got, err := c.Read(); !errors.Is(err, mcp.ErrTooLong) {
+		t.Errorf("over the limit: %q, %v", got, err)
+	}
+	if got, err := c.Read(); got != "4" || err != nil {
+		t.Errorf("after that: %q, %v", got, err)
 	}
 	if _, err := c.Read(); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
@@ -194,10 +201,8 @@ func TestNoSSE(t *testing.T) {
 // A stream that breaks its rules ends the channel, and so does the end of it.
 func TestSSEEnds(t *testing.T) {
 	t.Parallel()
-	long := "data: " + strings.Repeat("x", limit+1) + "\n\n"
 	for _, tt := range []struct{ rest, want string }{
 		{endpoint, "it names a second endpoint"},
-		{long, "an event is over the limit"},
 		{"data: {}\n", "the stream broke: unexpected EOF"},
 		{"", "the stream broke: unexpected EOF"},
 	} {
