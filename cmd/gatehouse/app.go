@@ -42,6 +42,7 @@ type app struct {
 	candidate *candidate            // nil: none
 	logs      *audit.DecisionConfig // nil: none
 	callers   *callers
+	parts     *parts
 	mcp       *http.Server
 	admin     *http.Server
 	mcpAt     net.Listener
@@ -76,18 +77,17 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if a.callers, err = newCallers(&cfg.Identity, a.log, metrics.Identified); err != nil {
 		return nil, err
 	}
-	parts, err := openParts(cfg, a.log)
-	if err != nil {
+	if a.parts, err = openParts(cfg, a.log); err != nil {
 		return nil, err
 	}
-	if a.mcpAt, err = listenAt(cfg.Listen, parts.tls); err != nil {
+	if a.mcpAt, err = listenAt(cfg.Listen, a.parts.tls); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
-	if a.adminAt, err = listenAt(cfg.Admin, parts.adminTLS); err != nil {
+	if a.adminAt, err = listenAt(cfg.Admin, a.parts.adminTLS); err != nil {
 		return nil, fmt.Errorf("open admin listener: %w", err)
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
-	g := a.gateway(metrics, parts)
+	g := a.gateway(metrics)
 	a.mcp = a.server(&listen.HTTP{
 		Gateway:  g,
 		Identity: a.callers.identifier,
@@ -149,9 +149,9 @@ func (a *app) server(h http.Handler) *http.Server {
 	}
 }
 
-func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
+func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
 	g := &gateway.Gateway{
-		Upstreams:  parts.upstreams,
+		Upstreams:  a.parts.upstreams,
 		Policy:     a.engine,
 		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
 		Mode:       string(a.cfg.Policy.Mode),
@@ -162,7 +162,7 @@ func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
 		Audit:      a.audit,
 		Log:        a.log,
 		Metrics:    metrics,
-		Handles:    parts.handles,
+		Handles:    a.parts.handles,
 	}
 	if a.candidate != nil {
 		g.Candidate = a.candidate.Candidate
@@ -205,6 +205,7 @@ func (a *app) ready() listen.Readiness {
 // Exchanges under way then have some time to end.
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer func() { _ = a.audit.Close() }()
+	defer a.parts.close()
 	for _, e := range a.engines() {
 		defer e.Close()
 	}
