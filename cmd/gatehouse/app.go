@@ -22,7 +22,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
-	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
 )
 
 const (
@@ -43,7 +42,7 @@ type app struct {
 	candidate *candidate            // nil: none
 	logs      *audit.DecisionConfig // nil: none
 	callers   *callers
-	sessions  []*upstream.Sessions
+	parts     *parts
 	mcp       *http.Server
 	admin     *http.Server
 	mcpAt     net.Listener
@@ -78,19 +77,17 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	if a.callers, err = newCallers(&cfg.Identity, a.log, metrics.Identified); err != nil {
 		return nil, err
 	}
-	parts, err := openParts(cfg, a.log)
-	if err != nil {
+	if a.parts, err = openParts(cfg, a.log); err != nil {
 		return nil, err
 	}
-	a.sessions = parts.sessions
-	if a.mcpAt, err = listenAt(cfg.Listen, parts.tls); err != nil {
+	if a.mcpAt, err = listenAt(cfg.Listen, a.parts.tls); err != nil {
 		return nil, fmt.Errorf("open MCP listener: %w", err)
 	}
-	if a.adminAt, err = listenAt(cfg.Admin, parts.adminTLS); err != nil {
+	if a.adminAt, err = listenAt(cfg.Admin, a.parts.adminTLS); err != nil {
 		return nil, fmt.Errorf("open admin listener: %w", err)
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
-	g := a.gateway(metrics, parts)
+	g := a.gateway(metrics)
 	a.mcp = a.server(&listen.HTTP{
 		Gateway:  g,
 		Identity: a.callers.identifier,
@@ -152,9 +149,9 @@ func (a *app) server(h http.Handler) *http.Server {
 	}
 }
 
-func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
+func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
 	g := &gateway.Gateway{
-		Upstreams:  parts.upstreams,
+		Upstreams:  a.parts.upstreams,
 		Policy:     a.engine,
 		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
 		Mode:       string(a.cfg.Policy.Mode),
@@ -165,7 +162,7 @@ func (a *app) gateway(metrics *gateway.Metrics, parts *parts) *gateway.Gateway {
 		Audit:      a.audit,
 		Log:        a.log,
 		Metrics:    metrics,
-		Handles:    parts.handles,
+		Handles:    a.parts.handles,
 	}
 	if a.candidate != nil {
 		g.Candidate = a.candidate.Candidate
@@ -208,11 +205,9 @@ func (a *app) ready() listen.Readiness {
 // Exchanges under way then have some time to end.
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer func() { _ = a.audit.Close() }()
+	defer a.parts.close()
 	for _, e := range a.engines() {
 		defer e.Close()
-	}
-	for _, s := range a.sessions {
-		defer s.Close()
 	}
 	if a.logs != nil {
 		logs := audit.StartDecisionLogs(*a.logs)

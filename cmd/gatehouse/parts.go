@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 	"github.com/gatehouse-mcp/gatehouse/internal/reread"
 	"github.com/gatehouse-mcp/gatehouse/internal/upstream"
 )
@@ -25,7 +29,16 @@ type parts struct {
 	tls, adminTLS *tls.Config // nil: plain text
 	handles       *gateway.Handles
 	upstreams     map[string]gateway.Upstream
-	sessions      []*upstream.Sessions // of those that have channels, to be closed
+	sessions      []*upstream.Sessions // those of upstreams that have channels to close
+}
+
+// close ends what upstreams have open, and waits for it.
+func (p *parts) close() {
+	var all sync.WaitGroup
+	for _, s := range p.sessions {
+		all.Go(s.Close)
+	}
+	all.Wait()
 }
 
 // openParts reads all those files. It opens no connection.
@@ -45,8 +58,9 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	issuers := upstream.NewClient(issuerWait)
 	slots := make(chan struct{}, cfg.Processes.Max)
 	for name, s := range cfg.Servers {
-		if s.Transport == config.TransportStdio {
-			return nil, fmt.Errorf("open mcpServers.%s: servers with a command are not served yet", name)
+		if s.Command != "" {
+			p.upstreams[name] = p.channels(&cfg.Processes, slots, log.With("server", name), command(cfg, s))
+			continue
 		}
 		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Client: shared}
 		if err := openServer(u, s, issuers, log); err != nil {
@@ -56,9 +70,7 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 		if s.Transport == config.TransportHTTP {
 			continue
 		}
-		sessions := newSessions(cfg, slots, log.With("server", name))
-		sessions.Open = u.OpenSSE
-		p.sessions = append(p.sessions, sessions)
+		sessions := p.channels(&cfg.Processes, slots, log.With("server", name), overSSE(u))
 		p.upstreams[name] = sessions
 		if s.Transport == config.TransportUnknown {
 			p.upstreams[name] = &upstream.Either{HTTP: u, Sessions: sessions}
@@ -67,10 +79,44 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	return p, nil
 }
 
-// newSessions are those of one server, with the bounds on all.
-func newSessions(cfg *config.Config, slots chan struct{}, log *slog.Logger) *upstream.Sessions {
-	bounds := cfg.Processes
-	return &upstream.Sessions{Slots: slots, PerPrincipal: bounds.MaxPerPrincipal, Idle: bounds.Idle, Lifetime: bounds.Lifetime, Log: log}
+// channels returns an upstream that opens those for each session or principal.
+func (p *parts) channels(c *config.Processes, slots chan struct{}, log *slog.Logger, open openChannel) *upstream.Sessions {
+	s := &upstream.Sessions{
+		Slots: slots, PerPrincipal: c.MaxPerPrincipal, Idle: c.Idle, Lifetime: c.Lifetime, Log: log,
+		Open: func(ctx context.Context, out *mcp.Outgoing) (upstream.Channel, error) { return open(ctx, out, log) },
+	}
+	p.sessions = append(p.sessions, s)
+	return s
+}
+
+// An openChannel opens one, for the principal of a message.
+type openChannel func(ctx context.Context, out *mcp.Outgoing, log *slog.Logger) (upstream.Channel, error)
+
+// overSSE connects to a server that speaks HTTP+SSE.
+func overSSE(u *upstream.HTTP) openChannel {
+	return func(ctx context.Context, out *mcp.Outgoing, _ *slog.Logger) (upstream.Channel, error) {
+		return u.OpenSSE(ctx, out)
+	}
+}
+
+// command starts a server's process. Who for, and with which process, is in the log.
+func command(cfg *config.Config, s config.Server) openChannel {
+	env := map[string]string{}
+	for name, value := range s.Env {
+		env[name] = string(value)
+	}
+	return func(_ context.Context, out *mcp.Outgoing, log *slog.Logger) (upstream.Channel, error) {
+		c := &upstream.Command{
+			Path: s.Command, Args: s.Args, Env: upstream.Environ(env), Dir: s.Dir,
+			Limit: int(cfg.Limits.MaxMessageBytes), Memory: cfg.Processes.MaxMemory, Log: log,
+		}
+		p, err := c.Start()
+		if err != nil {
+			return nil, err
+		}
+		log.Info("server started", "pid", p.PID(), "principal", strings.ReplaceAll(out.Principal, "\x00", " "))
+		return p, nil
+	}
 }
 
 func openTLS(c *config.TLS, log *slog.Logger) (*tls.Config, error) {

@@ -137,6 +137,9 @@ func (p *Process) awaitGroup() {
 	}
 }
 
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Ended is closed once the process has ended, and with it all that it left in its
 // group. State is then valid.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
