@@ -23,7 +23,7 @@ const (
 // Processes bound the processes of servers with a command.
 type Processes struct {
 	Max             int           // in all; 1 or more
-	MaxPerPrincipal int           // for one caller; 1 or more
+	MaxPerPrincipal int           // for one caller at one server; 1 or more
 	Idle            time.Duration // without a message, then a process ends; never zero
 	Lifetime        time.Duration // of a process; zero: no bound
 	MaxMemory       int64         // bytes that a process has with its children; zero: no bound

@@ -40,6 +40,7 @@ const patience = 30 * time.Second
 func TestMain(m *testing.M) {
 	testscript.Main(runner{m}, map[string]func(){
 		"mcp-server": server,
+		"mcp-stdio":  stdioServer,
 		"call":       call,
 		"await":      await,
 		"opa-test":   opaTest,
@@ -94,9 +95,8 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// server is the command mcp-server ADDRESS: an MCP server with the tools of
-// the stories, until SIGINT.
-func server() {
+// newServer is an MCP server with the tools of the stories.
+func newServer() *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "stories", Version: "1"}, nil)
 	for name, text := range map[string]string{
 		"database.backup": "backup written", "temp.convert": "converted",
@@ -107,6 +107,19 @@ func server() {
 				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
 			})
 	}
+	return s
+}
+
+// stdioServer is the command mcp-stdio: that server on standard input and output.
+func stdioServer() {
+	if err := newServer().Run(context.Background(), &mcp.StdioTransport{}); err != nil {
+		fail(err)
+	}
+}
+
+// server is the command mcp-server ADDRESS: that server over HTTP, until SIGINT.
+func server() {
+	s := newServer()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	h := &http.Server{
