@@ -61,8 +61,17 @@ func (e *exchange) answer(a *mcp.Answer) {
 	}
 }
 
-// event sends an event in a stream that is begun if need be.
+// event sends an event in a stream that is begun if need be. Where the server has no
+// stream of its own, the gateway tells when to reconnect to one that breaks.
 func (e *exchange) event(a *mcp.Answer, ev mcp.Event) error {
+	if !e.begun && a.Status == 0 && !e.modern() {
+		if err := e.reply.Event(a, mcp.Event{Retry: reconnect}); err != nil {
+			return err
+		}
+	}
 	e.begun = true
 	return e.reply.Event(a, ev)
 }
+
+// reconnect is when clients should, in milliseconds.
+const reconnect = "1000"
