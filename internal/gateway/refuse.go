@@ -10,13 +10,17 @@ import (
 // answer did not come back. A denied notification is dropped in silence, since
 // nothing may answer it.
 func (e *exchange) refuse(r *refusal) {
-	if r.denied && e.msg.IsNotification() {
+	stdio := e.x.Transport == OverStdio
+	if e.msg.IsNotification() && (r.denied || stdio) || stdio && e.msg.Answers() {
 		e.answer(&mcp.Answer{Status: http.StatusAccepted})
 		return
 	}
 	id := ""
-	if e.msg.IsRequest() { // that of a response is the server's, and may be one of the client's own as well
+	switch {
+	case e.msg.IsRequest(): // that of a response is the server's, and may be one of the client's own as well
 		id = e.msg.ID.Text()
+	case stdio:
+		id = "null" // as JSON-RPC has it; over HTTP the exchange tells what is answered
 	}
 	a := &mcp.Answer{Status: r.Status, Text: r.Body(id)}
 	// To a client with a session, 404 says that the session is gone.

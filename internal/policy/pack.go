@@ -24,7 +24,7 @@ func Files(path string) (map[string][]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		a, err := readDir(path)
+		a, err := readDir(os.DirFS(path))
 		if err != nil {
 			return nil, err
 		}

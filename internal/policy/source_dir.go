@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // readDir reads a bundle directory, without its tests and hidden files.
-func readDir(dir string) (*archive, error) {
+func readDir(root fs.FS) (*archive, error) {
 	a := &archive{files: map[string][]byte{}}
 	total := int64(0)
-	root := os.DirFS(dir)
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		base := filepath.Base(name)
 		switch {

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 		"exits":      exits,
 		"keypair":    keypair,
 		"await-file": awaitFile,
+		"talk":       talk,
 	})
 }
 
@@ -95,7 +96,7 @@ func freeAddress() (string, error) {
 }
 
 // server is the command mcp-server ADDRESS: an MCP server with the tools of
-// the stories, until SIGINT.
+// the stories, until SIGINT, or on standard input and output if ADDRESS is -.
 func server() {
 	s := mcp.NewServer(&mcp.Implementation{Name: "stories", Version: "1"}, nil)
 	for name, text := range map[string]string{
@@ -106,6 +107,11 @@ func server() {
 			func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
 			})
+	}
+	if os.Args[1] == "-" {
+		_, _ = fmt.Fprintln(os.Stderr, "server is up")
+		_ = s.Run(context.Background(), &mcp.StdioTransport{}) // it ends with its input
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
