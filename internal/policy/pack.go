@@ -24,7 +24,7 @@ func Files(path string) (map[string][]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		a, err := readDir(os.DirFS(path))
+		a, err := readDir(path)
 		if err != nil {
 			return nil, err
 		}

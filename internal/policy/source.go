@@ -130,7 +130,7 @@ func (s *source) read(ctx context.Context, etag string, wait time.Duration) (*ar
 	var err error
 	switch {
 	case s.files != nil:
-		return readDir(s.files)
+		return readTree(s.files)
 	case s.image != nil:
 		raw, etag, err = s.image.pull(ctx, etag)
 	case isURL(s.location):
@@ -139,7 +139,7 @@ func (s *source) read(ctx context.Context, etag string, wait time.Duration) (*ar
 		if info, err := os.Stat(s.location); err != nil {
 			return nil, err
 		} else if info.IsDir() {
-			return readDir(os.DirFS(s.location))
+			return readDir(s.location)
 		}
 		raw, err = readFile(s.location, maxArchive)
 	}

@@ -3,16 +3,36 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// readDir reads a bundle directory, without its tests and hidden files.
-func readDir(root fs.FS) (*archive, error) {
+// readDir reads a bundle directory, without its tests and hidden files. One that
+// Kubernetes mounted is read as of one moment: what is in it are links through
+// ..data, a link to a folder that is exchanged, and then removed, when anything
+// changes.
+func readDir(dir string) (*archive, error) {
+	link := filepath.Join(dir, "..data")
+	for range 3 {
+		folder, err := os.Readlink(link)
+		if err != nil || !filepath.IsLocal(folder) {
+			return readTree(os.DirFS(dir))
+		}
+		a, err := readTree(os.DirFS(filepath.Join(dir, folder)))
+		if now, _ := os.Readlink(link); now == folder {
+			return a, err
+		}
+	}
+	return nil, errors.New("the directory is exchanged again and again")
+}
+
+func readTree(root fs.FS) (*archive, error) {
 	a := &archive{files: map[string][]byte{}}
 	total := int64(0)
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
