@@ -1,9 +1,9 @@
-# Needs Go, Node with npm, and git. All other tools are built into .tools/, each at the version named here.
+# Needs Go, Node with npm, git and curl. All other tools are built into .tools/, each at the version named here.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test tool check check-go check-policies bench bench-load conformance fuzz soak clean
+.PHONY: demo build test tool check check-go check-policies check-chart bench bench-load conformance fuzz soak clean
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -31,7 +31,7 @@ test: check
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s FUZZ='$(BOUNDARY)'
 
 # Everything that can be said about the code without running it, and the tests of the policies.
-check: check-go check-policies
+check: check-go check-policies check-chart
 
 TOOLS         := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
@@ -41,9 +41,10 @@ BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
 OPA           := $(TOOLS)/opa-v1.22.2
 REGISTRY      := $(TOOLS)/registry-v3.1.2
 NGINX         := $(TOOLS)/nginx
+HELM          := $(TOOLS)/helm-v4.3.1
 
-# test/bundles needs these.
-test: $(OPA) $(REGISTRY) $(NGINX)
+# test/bundles and test/docs need these.
+test: $(OPA) $(REGISTRY) $(NGINX) $(HELM)
 
 # Installs one of these for a test that needs it, and prints its path: make tool TOOL=REGISTRY
 tool: $($(TOOL))
@@ -60,6 +61,9 @@ check-policies: build
 	bin/gatehouse policy fmt --list --fail policies
 	bin/gatehouse policy check policies
 	bin/gatehouse policy test --coverage --threshold 100 policies
+
+check-chart: $(HELM)
+	$(HELM) lint --strict --quiet --values examples/kubernetes.yaml helm/gatehouse
 
 # BENCH chooses the benchmarks. A .bench/old.txt, copied from an earlier .bench/new.txt, is compared with.
 bench: $(BENCHSTAT)
@@ -102,6 +106,8 @@ $(TOOLS)/gofumpt-%:
 	$(call install,mvdan.cc/gofumpt,$*)
 $(TOOLS)/opa-%:
 	$(call install,github.com/open-policy-agent/opa,$*)
+$(TOOLS)/helm-%:
+	$(call install,helm.sh/helm/v4/cmd/helm,$*)
 $(TOOLS)/benchstat-%:
 	$(call install,golang.org/x/perf/cmd/benchstat,$*)
 

@@ -9,19 +9,14 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
-	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
 
 const (
@@ -33,48 +28,31 @@ const (
 	maxHeaders    = 64 << 10         // bytes of the head of a request
 )
 
-// An app is one gateway: its listeners, its policy and its audit log.
+// An app is one gateway with its listeners.
 type app struct {
-	cfg       *config.Config
-	log       *slog.Logger
-	audit     *audit.Log
-	engine    *policy.Engine
-	candidate *candidate            // nil: none
-	logs      *audit.DecisionConfig // nil: none
-	callers   *callers
-	parts     *parts
-	mcp       *http.Server
-	admin     *http.Server
-	mcpAt     net.Listener
-	adminAt   net.Listener
-	serving   atomic.Bool // the first bundle was looked for, and messages are served
+	*core
+	callers *callers
+	parts   *parts
+	mcp     *http.Server
+	admin   *http.Server
+	mcpAt   net.Listener
+	adminAt net.Listener
+	serving atomic.Bool // the first bundle was looked for, and messages are served
 }
 
 // newApp opens what the gateway needs. run gives it all back.
 func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
-	a := &app{cfg: cfg, log: slog.New(slog.NewJSONHandler(stderr, nil))}
-	for _, w := range cfg.Warnings {
-		a.log.Warn("configuration", "warning", w)
-	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics := gateway.NewMetrics(registry)
-	pc := policyConfig(cfg, a.log)
-	pc.OnLoad = func(err error) {
-		metrics.BundleLoaded(err)
-		a.limitMemory()
-	}
-	a.engine = policy.New(pc)
-	a.candidate = newCandidate(cfg, a.log, a.limitMemory, registry)
-
-	var err error
-	if a.logs, err = a.decisionLogs(registry); err != nil {
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	records, err := openAudit(&cfg.Audit, stdout, log)
+	if err != nil {
 		return nil, err
 	}
-	if a.audit, err = openAudit(&cfg.Audit, stdout, a.log); err != nil {
+	c, err := newCore(cfg, nil, records, log)
+	if err != nil {
 		return nil, err
 	}
-	if a.callers, err = newCallers(&cfg.Identity, a.log, metrics.Identified); err != nil {
+	a := &app{core: c}
+	if a.callers, err = newCallers(&cfg.Identity, a.log, a.metrics.Identified); err != nil {
 		return nil, err
 	}
 	if a.parts, err = openParts(cfg, a.log); err != nil {
@@ -87,7 +65,7 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 		return nil, fmt.Errorf("open admin listener: %w", err)
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
-	g := a.gateway(metrics)
+	g := a.gateway(a.parts.upstreams, a.parts.handles)
 	a.mcp = a.server(&listen.HTTP{
 		Gateway:  g,
 		Identity: a.callers.identifier,
@@ -96,40 +74,12 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 		Limit:    cfg.Limits.MaxMessageBytes,
 		Only:     onlyServer(cfg.Servers),
 	})
-	admin := &listen.Admin{Origins: origins, Metrics: registry, Ready: a.ready}
+	admin := &listen.Admin{Origins: origins, Metrics: a.registry, Ready: a.ready}
 	if a.candidate != nil {
 		admin.Candidate = func() *gateway.CandidateReport { return a.candidate.Report(a.engine) }
-		a.candidate.path = g
 	}
 	a.admin = a.server(admin.Handler())
 	return a, nil
-}
-
-// A gateway's heap is small, so it may grow to five times what lives in it
-// before it is collected, which halves what collection costs a request. Under
-// load by large messages it is collected more often: memory stays near a limit
-// that leaves room for the bundle, whose data takes some ten times its text.
-const (
-	gcPercent   = 400
-	softMemory  = 64 << 20
-	bundleTimes = 16
-)
-
-// limitMemory sets how much memory the process should use with its bundles, if
-// any are loaded. GOGC and GOMEMLIMIT in the environment win.
-func (a *app) limitMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		limit := int64(softMemory)
-		for _, e := range a.engines() {
-			if s := e.Pin(); s != nil {
-				limit += bundleTimes * s.Size
-			}
-		}
-		debug.SetMemoryLimit(limit)
-	}
 }
 
 func (a *app) server(h http.Handler) *http.Server {
@@ -147,27 +97,6 @@ func (a *app) server(h http.Handler) *http.Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS * has no path of ours
 		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-}
-
-func (a *app) gateway(metrics *gateway.Metrics) *gateway.Gateway {
-	g := &gateway.Gateway{
-		Upstreams:  a.parts.upstreams,
-		Policy:     a.engine,
-		Configured: a.cfg.Policy.Bundle != "" || a.cfg.Policy.Mode == config.ModeEnforce,
-		Mode:       string(a.cfg.Policy.Mode),
-		OpenIfNone: a.cfg.Policy.AllowOnMissing,
-		OpenOnErr:  a.cfg.Policy.AllowOnError,
-		Style:      string(a.cfg.Deny.Style),
-		ShowReason: a.cfg.Deny.ShowReason,
-		Audit:      a.audit,
-		Log:        a.log,
-		Metrics:    metrics,
-		Handles:    a.parts.handles,
-	}
-	if a.candidate != nil {
-		g.Candidate = a.candidate.Candidate
-	}
-	return g
 }
 
 func onlyServer(servers map[string]config.Server) string {
@@ -204,17 +133,8 @@ func (a *app) ready() listen.Readiness {
 // and reloads the bundle.
 // Exchanges under way then have some time to end.
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
-	defer func() { _ = a.audit.Close() }()
+	defer a.begin()()
 	defer a.parts.close()
-	for _, e := range a.engines() {
-		defer e.Close()
-	}
-	if a.logs != nil {
-		logs := audit.StartDecisionLogs(*a.logs)
-		a.audit.Tap(logs.Offer)
-		defer logs.Close()
-	}
-	a.limitMemory()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(ctx, a.admin, a.adminAt) })
 	a.log.Info("listening", "mcp", a.mcpAt.Addr().String(), "admin", a.adminAt.Addr().String(),
@@ -222,40 +142,9 @@ func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	a.firstLoad(ctx)
 	a.serving.Store(true)
 	group.Go(func() error { return serve(ctx, a.mcp, a.mcpAt) })
-	group.Go(func() error {
-		a.engine.Poll(ctx)
-		return nil
-	})
-	a.candidate.run(ctx, group)
 	group.Go(func() error { return a.callers.run(ctx) })
-	group.Go(func() error {
-		for {
-			select {
-			case <-hangups:
-				a.candidate.hangup()
-				if err := a.audit.Reopen(); err != nil {
-					a.log.Error("audit log not reopened", "error", err)
-				}
-				_ = a.engine.Reload(ctx) // logged, and shown by /readyz
-				a.callers.reload()
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})
+	a.follow(ctx, group, hangups, a.callers.reload)
 	return group.Wait()
-}
-
-// firstLoad loads the bundle before the first request. That it fails is told,
-// and then the fail mode decides.
-func (a *app) firstLoad(ctx context.Context) {
-	switch {
-	case a.cfg.Policy.Mode == config.ModeOff:
-	case a.cfg.Policy.Bundle != "":
-		_ = a.engine.Reload(ctx) // logged, and shown by /readyz
-	case a.cfg.Policy.Mode == config.ModeEnforce:
-		a.log.Error("no bundle is configured", "on_missing_allow", a.cfg.Policy.AllowOnMissing)
-	}
 }
 
 // serve serves until the context ends, and then drains.

@@ -89,7 +89,7 @@ func (c *candidate) hangup() {
 }
 
 // engines are those of the policy in force and of the candidate.
-func (a *app) engines() []*policy.Engine {
+func (a *core) engines() []*policy.Engine {
 	if a.candidate == nil {
 		return []*policy.Engine{a.engine}
 	}

@@ -82,7 +82,7 @@ func (*counting) Reject(_ *gateway.Exchange, bad *mcp.Error, reply gateway.Reply
 // may be left of either afterwards.
 func inBubble(t *testing.T, g *counting, client func(t *testing.T, mcp, admin line)) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &app{log: slog.New(slog.DiscardHandler)}
+		a := &app{core: &core{log: slog.New(slog.DiscardHandler)}}
 		origins := &listen.Origins{Allowed: []string{"https://app.example"}}
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(collectors.NewGoCollector())

@@ -17,7 +17,7 @@ import (
 )
 
 // decisionLogs is where decisions go in OPA's format, or nil.
-func (a *app) decisionLogs(metrics prometheus.Registerer) (*audit.DecisionConfig, error) {
+func (a *core) decisionLogs(metrics prometheus.Registerer) (*audit.DecisionConfig, error) {
 	c := &a.cfg.Audit.DecisionLogs
 	if c.URL == nil && !c.Console {
 		return nil, nil

@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), policyCommand(), auditCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), wrapCommand(), policyCommand(), auditCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

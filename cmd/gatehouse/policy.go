@@ -85,13 +85,13 @@ func (f *format) Set(s string) error {
 func (f *format) json() bool { return *f == "json" }
 
 // replaceFile writes a file in one step, because a gateway may be reading it.
-func replaceFile(path string, data []byte) error {
+func replaceFile(path string, data []byte, mode os.FileMode) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	_, err = temp.Write(data)
-	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
+	err = errors.Join(err, temp.Chmod(mode.Perm()), temp.Close())
 	if err == nil {
 		err = os.Rename(temp.Name(), path)
 	}

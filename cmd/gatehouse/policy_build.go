@@ -109,12 +109,12 @@ func writeBundleFile(ctx context.Context, out, decision string, files map[string
 	if err != nil {
 		return nil, refused(err)
 	}
-	if err := replaceFile(out, raw); err != nil {
+	if err := replaceFile(out, raw, 0o644); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(raw)
 	line := fmt.Sprintf("%s  %s\n", hex.EncodeToString(sum[:]), filepath.Base(out))
-	return s, replaceFile(out+".sha256", []byte(line))
+	return s, replaceFile(out+".sha256", []byte(line), 0o644)
 }
 
 // activate is what a gateway does with a bundle. Nothing can be asked of the

@@ -13,7 +13,7 @@ import (
 // the chain. File systems without locks go without.
 func lock(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return errInUse
+		return ErrInUse
 	}
 	return nil
 }

@@ -7,7 +7,8 @@ import (
 	"iter"
 )
 
-var errInUse = errors.New("another process writes to it, and a chain of records has one writer")
+// ErrInUse says that a file of records has a writer already.
+var ErrInUse = errors.New("another process writes to it, and a chain of records has one writer")
 
 // maxLook is how far back the last record of a file is looked for.
 const maxLook = 64 << 20

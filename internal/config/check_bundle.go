@@ -7,11 +7,20 @@ import (
 
 // checkBundle checks what the settings of the bundle's server and of its signature ask of each other.
 func (l *loader) checkBundle(p *Policy) {
-	web := strings.HasPrefix(p.Bundle, "http://") || strings.HasPrefix(p.Bundle, "https://")
 	if p.LongPoll > 0 && p.Poll == 0 {
 		l.problem("policy.longPollSeconds", "needs policy.pollSeconds (the time between two looks at a server that cannot wait)")
 	}
-	l.checkCredentials(p, web || strings.HasPrefix(p.Bundle, "oci://"))
+	l.checkCredentials(p, remote(p.Bundle))
+}
+
+// remote reports whether a bundle comes from a server.
+func remote(bundle string) bool {
+	for _, scheme := range []string{"http://", "https://", "oci://"} {
+		if strings.HasPrefix(bundle, scheme) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkCredentials makes sure that there is one kind of them, and that nobody on the way can read it.

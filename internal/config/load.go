@@ -76,26 +76,36 @@ func (l *loader) problemAt(source, format string, args ...any) {
 
 // readFile decodes the file into c. The error is about the file as a whole; problems with keys are reported.
 func (l *loader) readFile(path string, c *Config) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read config: %w", err)
-	}
-	read := readYAML
-	if isJSON(path) {
-		read = readJSON
-	}
-	switch root, err := read(data); {
-	case err != nil:
-		return fmt.Errorf("%s: %w", path, err)
-	case root == nil:
-	case root.Kind != yaml.MappingNode:
-		return fmt.Errorf("%s: the file is not a mapping of keys to values", path)
+	root, err := readRoot(path)
+	switch {
+	case err != nil || root == nil:
+		return err
 	case isJSON(path) && isClients(root, c):
 		l.readClients(root, c)
 	default:
 		object(c.keys)(l, "", root)
 	}
 	return nil
+}
+
+// readRoot returns the mapping that a file holds, or nil if there is nothing in it.
+func readRoot(path string) (*node, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	read := readYAML
+	if isJSON(path) {
+		read = readJSON
+	}
+	root, err := read(data)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case root != nil && root.Kind != yaml.MappingNode:
+		return nil, fmt.Errorf("%s: the file is not a mapping of keys to values", path)
+	}
+	return root, nil
 }
 
 // readYAML returns the root of a file's only document, or nil if there is nothing in it.

@@ -34,6 +34,9 @@ func (e *exchange) receive() *refusal {
 	var bad *mcp.Error
 	if x.Verb == http.MethodPost {
 		if e.msg, bad = mcp.ParseClient(x.Text); bad == nil {
+			if x.Transport == OverStdio {
+				mcp.Mirror(x.Header, e.msg)
+			}
 			bad = mcp.CheckHeaders(x.Header, e.msg)
 		}
 	}
@@ -89,6 +92,10 @@ func (e *exchange) findKind() *mcp.Error {
 	}
 	if e.msg.Method == "tools/call" && e.modern() {
 		tool := e.g.catalog.find(e.x.Server, e.msg.Target())
+		if e.x.Transport == OverStdio {
+			mcp.MirrorParams(e.x.Header, e.msg.Params.Get("arguments"), tool.params)
+			return nil
+		}
 		return mcp.CheckParams(e.x.Header, e.msg.Params.Get("arguments"), tool.params)
 	}
 	return nil
@@ -112,9 +119,12 @@ func (e *exchange) modern() bool { return e.x.Header.Get(mcp.HeaderVersion) >= m
 func (e *exchange) describe() {
 	x, m := e.x, e.msg
 	e.base = policy.Input{
-		Kind: e.kind, Server: x.Server, Params: m.Params, RequestIP: x.RequestIP, Headers: x.Header,
+		Kind: e.kind, Server: x.Server, Params: m.Params, RequestIP: x.RequestIP,
 		ProtocolVersion: e.version(), Transport: x.Transport,
 		User: policy.User{ID: x.Caller.ID, Roles: x.Caller.Roles, Auth: x.Caller.Auth, Claims: x.Caller.Claims},
+	}
+	if x.Transport != OverStdio { // they would only say again what the message says
+		e.base.Headers = x.Header
 	}
 	client := m.Params.Get("_meta").Get("io.modelcontextprotocol/clientInfo")
 	if m.Method == "initialize" {

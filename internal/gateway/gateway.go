@@ -37,6 +37,12 @@ const (
 	Enforce    = "enforce"
 )
 
+// Transports of a client.
+const (
+	OverHTTP  = "http"
+	OverStdio = "stdio" // messages alone: no headers and no statuses
+)
+
 // Deny styles.
 const (
 	StyleAuto       = "auto"
@@ -69,10 +75,10 @@ type Exchange struct {
 	Server    string
 	Caller    *identity.Caller
 	RequestIP string
-	Transport string // http or stdio
-	Verb      string // POST, GET or DELETE
-	Header    http.Header
-	Text      string // the message, of a POST
+	Transport string      // OverHTTP or OverStdio
+	Verb      string      // POST, GET or DELETE
+	Header    http.Header // over stdio, the revision that initialize agreed upon
+	Text      string      // the message, of a POST
 	// Refused, where set, is why the message may not be carried, whatever it is.
 	Refused *mcp.Error
 }
@@ -90,20 +96,32 @@ type Reply interface {
 
 // Serve carries one message of a client, and all that the server answers.
 func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
+	if relay := g.Send(ctx, x, reply); relay != nil {
+		relay()
+	}
+}
+
+// Send is the first half of Serve: when it returns, the message is with the
+// server, and relay, which must be called, carries back what that answers. It
+// is nil if the message got no further; then it has been answered.
+func (g *Gateway) Send(ctx context.Context, x *Exchange, reply Reply) (relay func()) {
 	e := &exchange{g: g, x: x, reply: reply}
 	defer e.recovered()
 	refused := e.accept()
 	if refused != nil {
 		e.refuse(refused)
-		return
+		return nil
 	}
 	answer, refused := e.send(ctx)
 	if refused != nil {
 		e.refuse(refused)
-		return
+		return nil
 	}
-	defer answer.Close()
-	e.relay(ctx, answer)
+	return func() {
+		defer e.recovered()
+		defer answer.Close()
+		e.relay(ctx, answer)
+	}
 }
 
 // recovered refuses a message that made the gateway panic, so that a decision is

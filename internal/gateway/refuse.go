@@ -10,13 +10,17 @@ import (
 // answer did not come back. A denied notification is dropped in silence, since
 // nothing may answer it.
 func (e *exchange) refuse(r *refusal) {
-	if r.denied && e.msg.IsNotification() {
+	stdio := e.x.Transport == OverStdio
+	if e.msg.IsNotification() && (r.denied || stdio) || stdio && e.msg.Answers() {
 		e.answer(&mcp.Answer{Status: http.StatusAccepted})
 		return
 	}
 	id := ""
-	if e.msg.IsRequest() { // that of a response is the server's, and may be one of the client's own as well
+	switch {
+	case e.msg.IsRequest(): // that of a response is the server's, and may be one of the client's own as well
 		id = e.msg.ID.Text()
+	case stdio:
+		id = "null" // as JSON-RPC has it; over HTTP the exchange tells what is answered
 	}
 	a := &mcp.Answer{Status: r.Status, Text: r.Body(id)}
 	// To a client with a session, 404 says that the session is gone.
@@ -61,8 +65,17 @@ func (e *exchange) answer(a *mcp.Answer) {
 	}
 }
 
-// event sends an event in a stream that is begun if need be.
+// event sends an event in a stream that is begun if need be. Where the server has no
+// stream of its own, the gateway tells when to reconnect to one that breaks.
 func (e *exchange) event(a *mcp.Answer, ev mcp.Event) error {
+	if !e.begun && a.Status == 0 && !e.modern() {
+		if err := e.reply.Event(a, mcp.Event{Retry: reconnect}); err != nil {
+			return err
+		}
+	}
 	e.begun = true
 	return e.reply.Event(a, ev)
 }
+
+// reconnect is when clients should, in milliseconds.
+const reconnect = "1000"

@@ -19,6 +19,7 @@ const (
 	AuthJWT           = "jwt"
 	AuthIntrospection = "introspection"
 	AuthCertificate   = "certificate"
+	AuthLocal         = "local" // the user who started the process
 )
 
 // A Caller is a principal and how it was proved.

@@ -157,6 +157,19 @@ func EncodeHeader(value string) string {
 	return "=?base64?" + base64.StdEncoding.EncodeToString([]byte(value)) + "?="
 }
 
+// Mirror sets the headers that a message calls for, where the transport has none.
+func Mirror(h http.Header, m *Message) {
+	stated := m.Version()
+	if stated == "" {
+		return
+	}
+	h.Set(HeaderVersion, stated)
+	h.Set(HeaderMethod, m.Method)
+	if target := m.Target(); target != "" {
+		h.Set(HeaderName, EncodeHeader(target))
+	}
+}
+
 // MirrorParams sets the Mcp-Param-* headers that the arguments call for, and
 // deletes those whose argument is not there; params is as for CheckParams.
 func MirrorParams(h http.Header, args Value, params map[string][]string) {

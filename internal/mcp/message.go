@@ -48,6 +48,10 @@ func (m *Message) IsRequest() bool { return m.Method != "" && m.ID.Exists() }
 // IsResponse reports whether the message is a response.
 func (m *Message) IsResponse() bool { return m.Method == "" }
 
+// Answers reports whether the message is a response to something, and not what
+// was never found to be a message.
+func (m *Message) Answers() bool { return m.Result.Exists() || m.Error.Exists() }
+
 // IsNotification reports whether the message wants no answer.
 func (m *Message) IsNotification() bool { return m.Method != "" && !m.ID.Exists() }
 

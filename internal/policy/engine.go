@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 // Config says where the policy comes from and how it is asked.
 type Config struct {
 	Bundle      string            // a .tar.gz file, a directory, an http(s) URL, or oci://registry/repository:tag or @digest
+	Files       fs.FS             // the bundle itself, where Bundle is empty
 	SHA256      string            // expected hex digest, or a file or URL ending in .sha256
 	Poll        time.Duration     // 0: only Reload loads anew
 	LongPoll    time.Duration     // how long an HTTP server that can may wait for a new bundle; 0: not at all

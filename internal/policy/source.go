@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,16 +52,17 @@ func unpack(raw []byte, etag string) (*archive, error) {
 }
 
 // A source fetches bundles from one place: a .tar.gz file, a directory, an
-// HTTP(S) URL of a .tar.gz, or a repository of an OCI registry.
+// HTTP(S) URL of a .tar.gz, a repository of an OCI registry, or the process itself.
 type source struct {
 	location string
+	files    fs.FS  // nil unless there is no location
 	sha256   string // expected hex digest, or a place that ends in .sha256 and has it
 	web      *web
 	image    *image // nil unless the location is oci://
 }
 
 func newSource(cfg *Config) *source {
-	s := &source{location: cfg.Bundle, sha256: cfg.SHA256, web: newWeb(cfg)}
+	s := &source{location: cfg.Bundle, files: cfg.Files, sha256: cfg.SHA256, web: newWeb(cfg)}
 	if strings.HasPrefix(cfg.Bundle, ociScheme) {
 		s.image = newImage(cfg, s.web)
 	}
@@ -127,6 +129,8 @@ func (s *source) read(ctx context.Context, etag string, wait time.Duration) (*ar
 	var raw []byte
 	var err error
 	switch {
+	case s.files != nil:
+		return readTree(s.files)
 	case s.image != nil:
 		raw, etag, err = s.image.pull(ctx, etag)
 	case isURL(s.location):

@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,11 +13,28 @@ import (
 	"strings"
 )
 
-// readDir reads a bundle directory, without its tests and hidden files.
+// readDir reads a bundle directory, without its tests and hidden files. One that
+// Kubernetes mounted is read as of one moment: what is in it are links through
+// ..data, a link to a folder that is exchanged, and then removed, when anything
+// changes.
 func readDir(dir string) (*archive, error) {
+	link := filepath.Join(dir, "..data")
+	for range 3 {
+		folder, err := os.Readlink(link)
+		if err != nil || !filepath.IsLocal(folder) {
+			return readTree(os.DirFS(dir))
+		}
+		a, err := readTree(os.DirFS(filepath.Join(dir, folder)))
+		if now, _ := os.Readlink(link); now == folder {
+			return a, err
+		}
+	}
+	return nil, errors.New("the directory is exchanged again and again")
+}
+
+func readTree(root fs.FS) (*archive, error) {
 	a := &archive{files: map[string][]byte{}}
 	total := int64(0)
-	root := os.DirFS(dir)
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		base := filepath.Base(name)
 		switch {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -211,6 +212,76 @@ func TestDirectoryBundle(t *testing.T) {
 	w.good("two", 3)
 
 	watch(t, dir, strings.Repeat("0", 64)).bad("directory", "", 1)
+}
+
+// mount lays files out in a directory as the kubelet does, in place of those of before.
+func mount(t testing.TB, dir, folder string, files map[string]string) {
+	t.Helper()
+	link := filepath.Join(dir, "..data")
+	before, _ := os.Readlink(link)
+	for name, body := range files {
+		write(t, filepath.Join(dir, folder, name), []byte(body))
+		first, _, _ := strings.Cut(name, "/")
+		if err := os.Symlink("..data/"+first, filepath.Join(dir, first)); err != nil && !os.IsExist(err) {
+			t.Fatal(err)
+		}
+	}
+	err := os.Symlink(folder, link+"_tmp")
+	if err == nil {
+		err = os.Rename(link+"_tmp", link)
+	}
+	if err == nil && before != "" {
+		err = os.RemoveAll(filepath.Join(dir, before))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMountedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	mount(t, dir, "..1", revision("one"))
+	w := watch(t, dir, "")
+	w.good("one", 1)
+	mount(t, dir, "..2", revision("two"))
+	w.good("two", 2)
+}
+
+// A mounted directory that changes while it is read is never a mixture.
+func TestMountedDirectoryIsOfOneMoment(t *testing.T) {
+	dir, whole := t.TempDir(), map[string]bool{}
+	names := []string{"one", "two"}
+	for _, name := range names {
+		files := map[string][]byte{}
+		for file, body := range revision(name) {
+			files[file] = []byte(body)
+		}
+		whole[digestOf(files)] = true
+	}
+	mount(t, dir, "..0", revision(names[0]))
+	read := make(chan string)
+	go func() {
+		for t.Context().Err() == nil {
+			a, err := readDir(dir)
+			if err != nil {
+				continue // it was exchanged each time
+			}
+			select {
+			case read <- a.sha256:
+			case <-t.Context().Done():
+			}
+		}
+	}()
+	for i, n := 1, 0; n < 100; i++ {
+		mount(t, dir, fmt.Sprintf("..%d", i), revision(names[i%2]))
+		select {
+		case sha256 := <-read:
+			if n++; !whole[sha256] {
+				t.Fatal("a mixture")
+			}
+		default:
+		}
+	}
 }
 
 func TestDigest(t *testing.T) {

@@ -37,14 +37,18 @@ func newCall(ctx context.Context, c *session, m *mcp.Message, id string) *call {
 
 // Next implements mcp.Events.
 func (k *call) Next() (mcp.Event, error) {
-	late := time.NewTimer(idleTime)
-	defer late.Stop()
+	var late <-chan time.Time
+	if !k.session.of.Single {
+		timer := time.NewTimer(idleTime)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case text, more := <-k.inbox:
 		return event(text, more)
 	case <-k.ctx.Done():
 		return mcp.Event{}, k.ctx.Err()
-	case <-late.C:
+	case <-late:
 		return mcp.Event{}, context.DeadlineExceeded
 	case <-k.over:
 		return mcp.Event{}, mcp.ErrCancelled

@@ -147,8 +147,15 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 // State tells how the process ended.
 func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
 
-// Signal sends a signal to the process and its group.
-func (p *Process) Signal(s os.Signal) { p.signalGroup(s) }
+// Signal sends a signal as it would come from elsewhere: what terminals send, to the
+// process and its group; any other to the process alone.
+func (p *Process) Signal(s os.Signal) {
+	if s == interrupt || s == quit {
+		p.signalGroup(s)
+		return
+	}
+	_ = p.cmd.Process.Signal(s) // it may have ended
+}
 
 // Read implements [Channel].
 func (p *Process) Read() (string, error) {

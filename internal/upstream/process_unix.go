@@ -9,6 +9,8 @@ import (
 )
 
 const (
+	interrupt = syscall.SIGINT
+	quit      = syscall.SIGQUIT
 	terminate = syscall.SIGTERM
 	kill      = syscall.SIGKILL
 	probe     = syscall.Signal(0) // asks whether anybody is there

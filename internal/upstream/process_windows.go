@@ -7,6 +7,8 @@ import (
 )
 
 const (
+	interrupt = syscall.SIGINT
+	quit      = syscall.SIGQUIT
 	terminate = syscall.SIGTERM
 	kill      = syscall.SIGKILL
 	probe     = syscall.Signal(0)

@@ -21,7 +21,8 @@ type Sessions struct {
 	// Open opens a channel for the principal of a message. It is not bound to the
 	// exchange that the message is part of.
 	Open func(ctx context.Context, out *mcp.Outgoing) (Channel, error)
-	// Single: there is but one channel, and all messages go over it.
+	// Single: there is but one channel, all messages go over it, and nobody but the
+	// client says how long it waits for an answer.
 	Single bool
 	// Slots holds one value for each open channel. Servers may share it.
 	Slots chan struct{}

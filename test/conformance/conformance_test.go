@@ -1,7 +1,7 @@
 //go:build conformance
 
 // Package conformance runs the official MCP conformance suite against a server directly and through
-// Gatehouse, and asserts that both get the same marks.
+// Gatehouse, to the server over HTTP and over stdio, and asserts that all get the same marks.
 //
 //	go test -tags conformance ./test/conformance -v
 //
@@ -10,11 +10,14 @@
 package conformance
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
@@ -35,14 +38,21 @@ func TestConformance(t *testing.T) {
 		{"2026-07-28", "-stateless"},
 	} {
 		t.Run(c.version, func(t *testing.T) {
-			url := startServer(t, c.flag)
-			gateway := harness.StartGateway(t, harness.Options{Upstream: startServer(t, c.flag), Policy: "testdata/policy"})
-			direct, through := runBoth(t, suite, c.version, url, gateway.URL)
+			http := harness.Options{Upstream: startServer(t, c.flag), Policy: "testdata/policy"}
+			stdio := harness.Options{Command: []string{harness.Build(t, everythingServer)}, Policy: "testdata/policy"}
+			all := runAll(t, suite, c.version, map[string]string{
+				"directly":                    startServer(t, c.flag),
+				"through Gatehouse":           harness.StartGateway(t, http).URL,
+				"through Gatehouse and stdio": harness.StartGateway(t, stdio).URL,
+			})
+			direct := all["directly"]
 			if passed := direct.count("SUCCESS"); passed < fewest {
 				t.Errorf("directly only %d checks passed, fewer than %d", passed, fewest)
 			}
-			compare(t, direct, through)
-			t.Logf("%d checks passed directly, %d through Gatehouse", direct.count("SUCCESS"), through.count("SUCCESS"))
+			for way, marks := range all {
+				t.Logf("%d checks passed %s", marks.count("SUCCESS"), way)
+				compare(t, direct, marks, way)
+			}
 		})
 	}
 }
@@ -71,19 +81,27 @@ func install(t *testing.T) []string {
 	}
 }
 
-// runBoth runs the suite against both URLs at the same time.
-func runBoth(t *testing.T, suite []string, version, directURL, throughURL string) (direct, through marks) {
+// runAll runs the suite against all of the URLs at the same time.
+func runAll(t *testing.T, suite []string, version string, urls map[string]string) map[string]marks {
 	t.Helper()
-	var legs sync.WaitGroup
-	var errs [2]error
-	dirs := [2]string{t.TempDir(), t.TempDir()}
-	legs.Go(func() { direct, errs[0] = runSuite(suite, version, directURL, dirs[0]) })
-	legs.Go(func() { through, errs[1] = runSuite(suite, version, throughURL, dirs[1]) })
-	legs.Wait()
-	for i, leg := range []string{"direct run", "run through Gatehouse"} {
-		if errs[i] != nil {
-			t.Fatalf("%s: %v", leg, errs[i])
-		}
+	var legs errgroup.Group
+	var mu sync.Mutex
+	all := map[string]marks{}
+	for way, url := range urls {
+		dir := t.TempDir()
+		legs.Go(func() error {
+			ms, err := runSuite(suite, version, url, dir)
+			if err != nil {
+				return fmt.Errorf("%s: %w", way, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all[way] = ms
+			return nil
+		})
 	}
-	return direct, through
+	if err := legs.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -42,7 +42,7 @@ func (ms marks) count(status string) int {
 }
 
 // compare fails the test for every mark that one run has more often than the other.
-func compare(t *testing.T, direct, through marks) {
+func compare(t *testing.T, direct, through marks, way string) {
 	t.Helper()
 	all := maps.Clone(direct)
 	maps.Insert(all, maps.All(through))
@@ -56,7 +56,7 @@ func compare(t *testing.T, direct, through marks) {
 			g = *through[m]
 		}
 		if d.times != g.times {
-			t.Errorf("%v\n\t%d times directly %s\n\t%d times through Gatehouse %s", m, d.times, d.message, g.times, g.message)
+			t.Errorf("%v\n\t%d times directly %s\n\t%d times %s %s", m, d.times, d.message, g.times, way, g.message)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
+	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
 
 const root = "../.."
@@ -123,6 +124,7 @@ func TestYAMLBlocksLoad(t *testing.T) {
 
 func TestConsoleBlocks(t *testing.T) {
 	ran := 0
+	t.Setenv("PATH", tools(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for path, text := range pages(t) {
 		dir := ""
 		for _, c := range commands(text) {
@@ -158,6 +160,16 @@ func (c *command) run(t *testing.T, page, dir string) {
 	}
 }
 
+// tools is a folder with the tools that pages call by their names.
+func tools(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(harness.Tool(t, "HELM"), filepath.Join(dir, "helm")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // checkout copies the project's files to a folder of the test's own.
 func checkout(t *testing.T) string {
 	t.Helper()
@@ -169,19 +181,36 @@ func checkout(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
-		text, err := os.ReadFile(filepath.Join(root, name))
+		from, to := filepath.Join(root, name), filepath.Join(dir, name)
+		info, err := os.Lstat(from)
 		if os.IsNotExist(err) {
 			continue // deleted, and not committed yet
 		}
 		if err == nil {
-			err = os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700)
+			err = os.MkdirAll(filepath.Dir(to), 0o700)
 		}
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+			err = duplicate(from, to, info.Mode())
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
+}
+
+// duplicate copies a file, or a link as a link.
+func duplicate(from, to string, mode os.FileMode) error {
+	if mode&os.ModeSymlink != 0 {
+		target, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(target, to)
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o600)
 }

@@ -40,13 +40,13 @@ const patience = 30 * time.Second
 func TestMain(m *testing.M) {
 	testscript.Main(runner{m}, map[string]func(){
 		"mcp-server": server,
-		"mcp-stdio":  stdioServer,
 		"call":       call,
 		"await":      await,
 		"opa-test":   opaTest,
 		"exits":      exits,
 		"keypair":    keypair,
 		"await-file": awaitFile,
+		"talk":       talk,
 	})
 }
 
@@ -95,8 +95,9 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// newServer is an MCP server with the tools of the stories.
-func newServer() *mcp.Server {
+// server is the command mcp-server ADDRESS: an MCP server with the tools of
+// the stories, until SIGINT, or on standard input and output if ADDRESS is -.
+func server() {
 	s := mcp.NewServer(&mcp.Implementation{Name: "stories", Version: "1"}, nil)
 	for name, text := range map[string]string{
 		"database.backup": "backup written", "temp.convert": "converted",
@@ -107,19 +108,11 @@ func newServer() *mcp.Server {
 				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
 			})
 	}
-	return s
-}
-
-// stdioServer is the command mcp-stdio: that server on standard input and output.
-func stdioServer() {
-	if err := newServer().Run(context.Background(), &mcp.StdioTransport{}); err != nil {
-		fail(err)
+	if os.Args[1] == "-" {
+		_, _ = fmt.Fprintln(os.Stderr, "server is up")
+		_ = s.Run(context.Background(), &mcp.StdioTransport{}) // it ends with its input
+		return
 	}
-}
-
-// server is the command mcp-server ADDRESS: that server over HTTP, until SIGINT.
-func server() {
-	s := newServer()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	h := &http.Server{

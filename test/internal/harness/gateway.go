@@ -21,8 +21,9 @@ type Gateway struct {
 
 // Options are what a test may choose about its gateway.
 type Options struct {
-	Upstream string // the URL of the server behind the gateway
-	Policy   string // the folder of the policy bundle
+	Upstream string   // the URL of the server behind the gateway
+	Command  []string // in its place, how to start one that speaks on stdio
+	Policy   string   // the folder of the policy bundle
 	// Change, where set, may edit the configuration before it is written: enforce mode, an anonymous
 	// caller, and a time limit that a busy machine can keep.
 	Change  func(config map[string]any)
@@ -36,10 +37,14 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 	t.Helper()
 	dir := t.TempDir()
 	gw := &Gateway{Audit: filepath.Join(dir, "audit.jsonl")}
+	server := map[string]any{"url": o.Upstream}
+	if o.Command != nil {
+		server = map[string]any{"command": o.Command[0], "args": o.Command[1:]}
+	}
 	config := map[string]any{
 		"listen":     "127.0.0.1:0",
 		"admin":      "127.0.0.1:0",
-		"mcpServers": map[string]any{"default": map[string]any{"url": o.Upstream}},
+		"mcpServers": map[string]any{"default": server},
 		"identity":   map[string]any{"anonymous": map[string]any{"id": "anonymous", "roles": []string{}}},
 		"policy":     map[string]any{"mode": "enforce", "bundle": o.Policy, "pollSeconds": 0, "timeoutMs": 5000, "onMissing": "deny"},
 		"audit":      map[string]any{"path": gw.Audit},
