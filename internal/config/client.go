@@ -127,6 +127,9 @@ func (l *loader) entry(server pair) *node {
 		}
 	}
 	if !ok || off || !on {
+		for _, p := range pairs {
+			delete(l.sources, p.path) // another may come by its name
+		}
 		return nil
 	}
 	unused := unusedKeys(kept)

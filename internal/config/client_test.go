@@ -149,13 +149,15 @@ var clientFiles = []struct {
   "b": {"type": "Streamable-HTTP", "httpUrl": "http://b", "command": "", "requiredScopes": []},
   "c": {"command": "c", "url": "http://c", "type": "STDIO"},
   "d": {"command": "d", "headers": {}, "cwd": "x"},
-  "e": {"command": "e", "enabled": false},
+  "e": {"url": "http://e", "headers": {}, "enabled": false},
+  "E": {"command": "e"},
   "` + strings.Repeat("x", 62) + `--y": {"command": "f"}
 }}`,
 		map[string]config.Server{
 			"a":                     {Transport: config.TransportHTTP, URL: at("http://a")},
 			"b":                     {Transport: config.TransportHTTP, URL: at("http://b"), RequiredScopes: []string{}},
 			"c":                     stdio(config.Server{Command: "c"}),
+			"e":                     stdio(config.Server{Command: "e"}),
 			"d":                     stdio(config.Server{Command: "d", Dir: "x"}),
 			strings.Repeat("x", 62): stdio(config.Server{Command: "f"}),
 		},
@@ -163,7 +165,8 @@ var clientFiles = []struct {
 			"settings.jsonc:3: mcpServers.b: ignored: command",
 			"settings.jsonc:4: mcpServers.c: ignored: url",
 			"settings.jsonc:5: mcpServers.d: ignored: headers",
-			`settings.jsonc:7: mcpServers.` + strings.Repeat("x", 62) + `--y: is named "` + strings.Repeat("x", 62) + `" here`,
+			`settings.jsonc:7: mcpServers.E: is named "e" here`,
+			`settings.jsonc:8: mcpServers.` + strings.Repeat("x", 62) + `--y: is named "` + strings.Repeat("x", 62) + `" here`,
 		},
 	},
 }
