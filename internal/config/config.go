@@ -47,6 +47,8 @@ type Config struct {
 	Handles Handles
 	// Limits bound what one message may cost.
 	Limits Limits
+	// Drain is how long messages are still served when the process was told to end and is no longer ready.
+	Drain time.Duration
 }
 
 // A Server is one MCP server, reached over Streamable HTTP.

@@ -186,6 +186,7 @@ func TestExample(t *testing.T) {
 	want.Audit.DecisionLogs.Credentials.Bearer = "s3cr3t"
 	want.Audit.DecisionLogs.CA = "/etc/gatehouse/ca.pem"
 	want.Origins = []string{"https://chat.example.com"}
+	want.Drain = 5 * time.Second
 
 	env := vars{
 		"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t", "INTROSPECTION_SECRET": "1ntr0",
@@ -228,6 +229,7 @@ audit:
     uploadSeconds: {min: 0, max: 1}
 origins: ["http://a.example:80", "https://a.example:8443", "vscode-webview://x"]
 limits: {maxMessageBytes: 1}
+drainSeconds: 300
 `
 
 const upperHex = "2BB80D537B1DA3E38BD30361AA855686BDE0EACD7162FEF6A25FE97BF527A25B"
@@ -255,6 +257,7 @@ func TestEveryScalarOfTheFile(t *testing.T) {
 	}
 	want.Origins = []string{"http://a.example", "https://a.example:8443", "vscode-webview://x"}
 	want.Limits.MaxMessageBytes = 1
+	want.Drain = 5 * time.Minute
 	if d := diff(want, mustLoad(t, unusual, nil, config.Flags{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
