@@ -63,6 +63,7 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	}
 	a.engine = policy.New(pc)
 	a.candidate = newCandidate(cfg, a.log, a.limitMemory, registry)
+	a.describe(registry)
 
 	var err error
 	if a.logs, err = a.decisionLogs(registry); err != nil {
