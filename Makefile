@@ -3,7 +3,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build dist image test tool check check-go check-policies bench bench-load conformance fuzz soak \
+.PHONY: demo build dist image test tool check check-go check-policies check-deploy bench bench-load conformance fuzz soak \
 	clean force
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -72,7 +72,7 @@ test: check
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s FUZZ='$(BOUNDARY)'
 
 # Everything that can be said about the code without running it, and the tests of the policies.
-check: check-go check-policies
+check: check-go check-policies check-deploy
 
 # test/bundles and test/deploy need these.
 test: $(OPA) $(REGISTRY) $(NGINX) $(CRANE) $(CYCLONEDX) $(PROMETHEUS) $(PROMTOOL)
@@ -92,6 +92,10 @@ check-policies: build
 	bin/gatehouse policy fmt --list --fail policies
 	bin/gatehouse policy check policies
 	bin/gatehouse policy test --coverage --threshold 100 policies
+
+check-deploy: $(PROMTOOL)
+	$(PROMTOOL) check rules --lint-fatal deploy/prometheus/alerts.yml
+	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yml
 
 # BENCH chooses the benchmarks. A .bench/old.txt, copied from an earlier .bench/new.txt, is compared with.
 bench: $(BENCHSTAT)
