@@ -54,7 +54,7 @@ dist: image $(BINARIES) $(CYCLONEDX)
 
 # The image as an OCI archive, made without an engine. The Dockerfile makes the same one with an engine.
 image: $(foreach p,$(IMAGED),$(DIST)/gatehouse-$(subst /,-,$(p)))
-	go run ./deploy/image -o $(DIST)/gatehouse-image.tar -version $(VERSION) -time $$(git log -1 --format=%ct) \
+	go run ./deploy/image -o $(DIST)/gatehouse-image.tar -version $(VERSION) -time $$(git log -1 --format=%ct 2> /dev/null || echo 0) \
 		$(foreach p,$(IMAGED),$(p)=$(DIST)/gatehouse-$(subst /,-,$(p)))
 
 $(DIST)/gatehouse-%: force
@@ -93,7 +93,8 @@ check-policies: build
 	bin/gatehouse policy check policies
 	bin/gatehouse policy test --coverage --threshold 100 policies
 
-check-deploy: $(PROMTOOL)
+check-deploy: $(ACTIONLINT) $(PROMTOOL)
+	$(ACTIONLINT) -shellcheck= -pyflakes=
 	$(PROMTOOL) check rules --lint-fatal deploy/prometheus/alerts.yml
 	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yml
 
