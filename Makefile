@@ -1,4 +1,5 @@
-# Needs Go, Node with npm, and git. All other tools are built into .tools/, each at the version named here.
+# Needs Go, Node with npm, and git. All other tools are built into .tools/, each at the version named here, but for those
+# that are linked or unpacked from Debian's packages.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
