@@ -80,7 +80,10 @@ func changed(t testing.TB, dir, name string, changes ...string) string {
 }
 
 // A stack is the compose file's, run without an engine.
-type stack struct{ gateway, prometheus string }
+type stack struct {
+	gateway, prometheus string // base URLs
+	bundle              string // the file that nginx serves
+}
 
 // up starts the services one after the other, each by its file, with the addresses and folders of this test. Beside
 // what the example has there are a server that is down, a candidate and a decision log, so that all metrics are there.
@@ -117,7 +120,7 @@ func up(t *testing.T) stack {
 	prometheus := harness.Start(t, exec.Command(harness.Tool(t, "PROMETHEUS"), "--config.file="+file,
 		"--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+at))
 	ready(t, prometheus, "http://"+at+"/-/ready")
-	return stack{"http://" + listen, "http://" + at}
+	return stack{gateway: "http://" + listen, prometheus: "http://" + at, bundle: filepath.Join(dir, "bundle.tar.gz")}
 }
 
 func address(t testing.TB) string { return net.JoinHostPort("127.0.0.1", harness.FreePort(t)) }

@@ -128,6 +128,16 @@ func TestExample(t *testing.T) {
 			t.Errorf("the panel %q shows nothing: %s", panel, query)
 		}
 	}
+	write(t, s.bundle, "no bundle")
+	for _, query := range []string{
+		`gatehouse_info{mode="enforce"} == 1`, `gatehouse_bundle_loaded_timestamp_seconds > time() - 600`,
+		`gatehouse_upstream_failures_total{server="down"} > 0`, `gatehouse_bundle_failing == 1`,
+		`ALERTS{alertname="GatehouseBundleFailing", alertstate="pending"}`,
+	} {
+		if !s.await(t, query) {
+			t.Errorf("it is not so that %s", query)
+		}
+	}
 	for name, query := range alerts(t) {
 		s.ask(t, query)
 		for _, m := range metric.FindAllString(query, -1) {

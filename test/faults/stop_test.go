@@ -75,7 +75,7 @@ func (s *stage) ended(t *testing.T, how string) {
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
 	s, finish, stream := stopping(t)
-	if ready := s.get(t, "/readyz"); !strings.Contains(ready, `"draining":true`) {
+	if ready := s.readyz(t); !strings.Contains(ready, `"draining":true`) {
 		t.Errorf("/readyz says %s while a stream is open", ready)
 	}
 	close(finish)
@@ -107,8 +107,8 @@ func TestDrainServes(t *testing.T) {
 	s.config = append(s.config, func(c map[string]any) { c["drainSeconds"] = 300 })
 	s.start(t)
 	s.signal(t)
-	s.gw.Await(t, "/readyz to turn", func() bool { return strings.Contains(s.get(t, "/readyz"), `"ready":false`) })
-	if ready := s.get(t, "/readyz"); !strings.Contains(ready, `"draining":true`) {
+	s.gw.Await(t, "/readyz to turn", func() bool { return strings.Contains(s.readyz(t), `"ready":false`) })
+	if ready := s.readyz(t); !strings.Contains(ready, `"draining":true`) {
 		t.Errorf("/readyz says %s", ready)
 	}
 	s.place(t, []byte("no bundle"))
