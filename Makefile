@@ -1,9 +1,11 @@
-# Needs Go, Node with npm, git and curl. All other tools are built into .tools/, each at the version named here.
+# Needs Go, Node with npm, git and curl. All other tools are built into .tools/, each at the version named here, but for
+# those that are linked or unpacked from Debian's packages.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test tool check check-go check-policies check-chart bench bench-load conformance fuzz soak clean
+.PHONY: demo build dist image test tool check check-go check-policies check-chart check-deploy bench bench-load conformance \
+	fuzz soak clean force
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -16,11 +18,52 @@ BOUNDARY := ^Fuzz(ParseClient|EventReader|CheckHeaders|With|ApplyPatch)$$
 BENCH    ?= .
 COUNT    ?= 6
 
+# Tools, each installed by its rule at the end of this file.
+TOOLS         := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+GOFUMPT       := $(TOOLS)/gofumpt-v0.12.0
+BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
+ACTIONLINT    := $(TOOLS)/actionlint-v1.7.12
+CYCLONEDX     := $(TOOLS)/cyclonedx-gomod-v1.10.0
+CRANE         := $(TOOLS)/crane-v0.22.1
+OPA           := $(TOOLS)/opa-v1.22.2
+REGISTRY      := $(TOOLS)/registry-v3.1.2
+NGINX         := $(TOOLS)/nginx
+HELM          := $(TOOLS)/helm-v4.3.1
+PROMETHEUS    := $(TOOLS)/prometheus
+PROMTOOL      := $(TOOLS)/promtool
+SYSTEMD       := $(TOOLS)/systemd-analyze
+
 demo: build
 	@bin/gatehouse demo
 
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gatehouse ./cmd/gatehouse
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/gatehouse ./cmd/gatehouse
+
+# What a release has: a binary for each platform with its bill of materials, the image, and the digests of all. It is
+# the same byte for byte wherever the same Go builds the same commit, but for the bills, which name the tool that wrote them.
+DIST      ?= dist
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+BINARIES  := $(foreach p,$(PLATFORMS),$(DIST)/gatehouse-$(subst /,-,$(p))$(if $(filter windows/%,$(p)),.exe))
+IMAGED    := $(filter linux/%,$(PLATFORMS))
+
+dist: image $(BINARIES) $(CYCLONEDX)
+	for binary in $(BINARIES); do \
+		$(CYCLONEDX) bin -json -noserial -version $(VERSION) "$$binary" | sed '/^    "timestamp": /d' > "$$binary.cdx.json"; done
+	cd $(DIST) && sha256sum gatehouse-* > SHA256SUMS
+
+# The image as an OCI archive, made without an engine. The Dockerfile makes the same one with an engine.
+image: $(foreach p,$(IMAGED),$(DIST)/gatehouse-$(subst /,-,$(p)))
+	go run ./deploy/image -o $(DIST)/gatehouse-image.tar -version $(VERSION) -time $$(git log -1 --format=%ct 2> /dev/null || echo 0) \
+		$(foreach p,$(IMAGED),$(p)=$(DIST)/gatehouse-$(subst /,-,$(p)))
+
+$(DIST)/gatehouse-%: force
+	p=$*; p=$${p%.exe}; GOOS=$${p%-*} GOARCH=$${p#*-} GOAMD64=v1 GOARM64=v8.0 GOFLAGS= CGO_ENABLED=0 \
+		go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/gatehouse
+
+force:
 
 # The suites in test/ build the binary themselves, which go's cache of results does not see: -count=1. What they
 # drive is that binary, in which no race is looked for.
@@ -31,20 +74,10 @@ test: check
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s FUZZ='$(BOUNDARY)'
 
 # Everything that can be said about the code without running it, and the tests of the policies.
-check: check-go check-policies check-chart
+check: check-go check-policies check-chart check-deploy
 
-TOOLS         := $(CURDIR)/.tools
-GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
-GOFUMPT       := $(TOOLS)/gofumpt-v0.12.0
-BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
-
-OPA           := $(TOOLS)/opa-v1.22.2
-REGISTRY      := $(TOOLS)/registry-v3.1.2
-NGINX         := $(TOOLS)/nginx
-HELM          := $(TOOLS)/helm-v4.3.1
-
-# test/bundles and test/docs need these.
-test: $(OPA) $(REGISTRY) $(NGINX) $(HELM)
+# Suites in test/ need these.
+test: $(OPA) $(REGISTRY) $(NGINX) $(HELM) $(CRANE) $(CYCLONEDX) $(PROMETHEUS) $(PROMTOOL)
 
 # Installs one of these for a test that needs it, and prints its path: make tool TOOL=REGISTRY
 tool: $($(TOOL))
@@ -64,6 +97,11 @@ check-policies: build
 
 check-chart: $(HELM)
 	$(HELM) lint --strict --quiet --values examples/kubernetes.yaml helm/gatehouse
+
+check-deploy: $(ACTIONLINT) $(PROMTOOL)
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+	$(PROMTOOL) check rules --lint-fatal deploy/prometheus/alerts.yml
+	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yml
 
 # BENCH chooses the benchmarks. A .bench/old.txt, copied from an earlier .bench/new.txt, is compared with.
 bench: $(BENCHSTAT)
@@ -94,7 +132,7 @@ soak:
 	go test -timeout 2h -count=1 -v ./test/soak
 
 clean:
-	rm -rf bin .bench
+	rm -rf bin dist .bench
 
 # install puts a tool, built from a pinned module, at the versioned path of its rule.
 install = @echo 'install $(notdir $@)'; bin=$$(mktemp -d); trap 'rm -rf "$$bin"' EXIT; \
@@ -115,9 +153,22 @@ $(TOOLS)/benchstat-%:
 $(REGISTRY): $(wildcard test/bundles/registry/*)
 	@echo 'install $(notdir $@)'; mkdir -p $(TOOLS); cd test/bundles/registry && go build -o $@ .
 
-# nginx is the one that is there, or Debian's, unpacked: that needs no root.
-$(NGINX):
-	@echo 'install nginx'; mkdir -p $(TOOLS); if nginx=$$(command -v nginx); then ln -s "$$nginx" $@; exit; fi; \
+$(TOOLS)/actionlint-%:
+	$(call install,github.com/rhysd/actionlint/cmd/actionlint,$*)
+$(TOOLS)/crane-%:
+	$(call install,github.com/google/go-containerregistry/cmd/crane,$*)
+$(TOOLS)/cyclonedx-gomod-%:
+	$(call install,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod,$*)
+
+# debian links a command that is there, or unpacks it from Debian's package: that needs no root.
+debian = @echo 'install $(notdir $@)'; mkdir -p $(TOOLS); if found=$$(command -v $(notdir $@)); then ln -s "$$found" $@; exit; fi; \
 	unpacked=$$(mktemp -d); trap 'rm -rf "$$unpacked"' EXIT; cd "$$unpacked"; \
-	apt-get download nginx > /dev/null 2>&1 || { apt-get update > /dev/null; apt-get download nginx > /dev/null; }; \
-	dpkg -x nginx_*.deb .; mv usr/sbin/nginx $@
+	apt-get download $(1) > /dev/null 2>&1 || { apt-get update > /dev/null; apt-get download $(1) > /dev/null; }; \
+	dpkg -x $(1)_*.deb .; mv $(2)/$(notdir $@) $@
+$(NGINX):
+	$(call debian,nginx,usr/sbin)
+$(PROMETHEUS) $(PROMTOOL):
+	$(call debian,prometheus,usr/bin)
+$(SYSTEMD):
+	@mkdir -p $(TOOLS); found=$$(command -v systemd-analyze) || { echo 'systemd-analyze is not there: it comes with systemd'; exit 1; }; \
+	ln -s "$$found" $@

@@ -31,13 +31,14 @@ const (
 // An app is one gateway with its listeners.
 type app struct {
 	*core
-	callers *callers
-	parts   *parts
-	mcp     *http.Server
-	admin   *http.Server
-	mcpAt   net.Listener
-	adminAt net.Listener
-	serving atomic.Bool // the first bundle was looked for, and messages are served
+	callers  *callers
+	parts    *parts
+	mcp      *http.Server
+	admin    *http.Server
+	mcpAt    net.Listener
+	adminAt  net.Listener
+	serving  atomic.Bool // the first bundle was looked for, and messages are served
+	draining atomic.Bool // the process was told to end
 }
 
 // newApp opens what the gateway needs. run gives it all back.
@@ -66,14 +67,14 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 	}
 	origins := &listen.Origins{Allowed: cfg.Origins}
 	g := a.gateway(a.parts.upstreams, a.parts.handles)
-	a.mcp = a.server(&listen.HTTP{
+	a.mcp = a.server(a.parting(&listen.HTTP{
 		Gateway:  g,
 		Identity: a.callers.identifier,
 		OAuth:    oauth(cfg),
 		Origins:  origins,
 		Limit:    cfg.Limits.MaxMessageBytes,
 		Only:     onlyServer(cfg.Servers),
-	})
+	}))
 	admin := &listen.Admin{Origins: origins, Metrics: a.registry, Ready: a.ready}
 	if a.candidate != nil {
 		admin.Candidate = func() *gateway.CandidateReport { return a.candidate.Report(a.engine) }
@@ -108,8 +109,8 @@ func onlyServer(servers map[string]config.Server) string {
 	return ""
 }
 
-// ready is the gateway's readiness: it is not ready before it serves, nor while
-// it would deny everything for want of a policy.
+// ready is the gateway's readiness: it is not ready before it serves, nor once
+// it was told to end, nor while it would deny everything for want of a policy.
 func (a *app) ready() listen.Readiness {
 	r := listen.Readiness{Ready: true, Mode: string(a.cfg.Policy.Mode)}
 	if s := a.engine.Pin(); s != nil {
@@ -119,7 +120,8 @@ func (a *app) ready() listen.Readiness {
 	} else {
 		r.Ready = a.cfg.Policy.Mode != config.ModeEnforce || a.cfg.Policy.AllowOnMissing
 	}
-	r.Ready = r.Ready && a.serving.Load()
+	r.Draining = a.draining.Load()
+	r.Ready = r.Ready && a.serving.Load() && !r.Draining
 	status := a.engine.Status()
 	r.Policy.From = status.From
 	if status.Err != nil {
@@ -129,19 +131,24 @@ func (a *app) ready() listen.Readiness {
 	return r
 }
 
-// run serves until the context ends, and at each hangup reopens the audit log
-// and reloads the bundle.
-// Exchanges under way then have some time to end.
+// run serves until the context ends, and for as long as it drains after that. At
+// each hangup it reopens the audit log and reloads the bundle. Exchanges under
+// way at the end have some time, and until then the admin listener answers.
 func (a *app) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer a.begin()()
 	defer a.parts.close()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, a.admin, a.adminAt) })
+	group, ctx := errgroup.WithContext(a.drain(ctx))
+	served, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
+	group.Go(func() error { return serve(served, a.admin, a.adminAt) })
 	a.log.Info("listening", "mcp", a.mcpAt.Addr().String(), "admin", a.adminAt.Addr().String(),
 		"mode", a.cfg.Policy.Mode, "version", version)
 	a.firstLoad(ctx)
 	a.serving.Store(true)
-	group.Go(func() error { return serve(ctx, a.mcp, a.mcpAt) })
+	group.Go(func() error {
+		defer done()
+		return serve(ctx, a.mcp, a.mcpAt)
+	})
 	group.Go(func() error { return a.callers.run(ctx) })
 	a.follow(ctx, group, hangups, a.callers.reload)
 	return group.Wait()

@@ -50,6 +50,7 @@ func newCore(cfg *config.Config, files fs.FS, records *audit.Log, log *slog.Logg
 	}
 	a.engine = policy.New(pc)
 	a.candidate = newCandidate(cfg, a.log, a.limitMemory, a.registry)
+	a.describe()
 
 	var err error
 	a.logs, err = a.decisionLogs(a.registry)

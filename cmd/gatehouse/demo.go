@@ -136,7 +136,7 @@ func startStage(ctx context.Context, group *errgroup.Group, server, bundle, at s
 		return nil, err
 	}
 	s.url = "http://" + s.mcpAt.Addr().String() + "/mcp"
-	group.Go(func() error { return s.run(ctx, hangups(ctx)) })
+	group.Go(func() error { return s.run(ctx, hangups()) })
 	return s, nil
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -29,7 +28,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.run(cmd.Context(), hangups(cmd.Context()))
+			return a.run(cmd.Context(), hangups())
 		},
 	}
 	configFlags(cmd, &path, &flags)
@@ -59,10 +58,10 @@ func loadConfig(path string, flags config.Flags) (*config.Config, error) {
 	return cfg, nil
 }
 
-// hangups tells of each SIGHUP until the context ends.
-func hangups(ctx context.Context) <-chan os.Signal {
+// hangups tells of each SIGHUP. Nobody need read it: a SIGHUP never ends the
+// process, also not one that comes while it drains.
+func hangups() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
-	context.AfterFunc(ctx, func() { signal.Stop(c) })
 	return c
 }

@@ -116,17 +116,19 @@ func want(t testing.TB, name string, c prometheus.Counter, n float64) {
 }
 
 func TestEventIsAsOPAWritesIt(t *testing.T) {
-	s := newService(t, ok)
+	s, said := newService(t, ok), bytes.Buffer{}
 	d := s.start(t, func(c *DecisionConfig) {
+		c.Log = slog.New(slog.NewTextHandler(&said, nil))
 		rules := logPolicy(t, "import rego.v1\n\nmask contains \"/input/user/roles\"\n\ndrop if input.decision_id == \"dropped\"")
 		c.Policy = func() *policy.Snapshot { return rules }
 	})
 	l, r := NewLog(io.Discard, true), full(t)
 	l.Tap(d.Offer)
-	dropped, rejected, failed := *r, *r, *r
+	dropped, rejected, failed, tried := *r, *r, *r, *r
 	dropped.DecisionID, rejected.Outcome = "dropped", Reject
 	failed.Outcome, failed.Reason, failed.Message = Error, "policy_error", "policy error: eval_conflict_error at p.rego:1"
-	for _, r := range []*Record{r, &dropped, &rejected, &failed} {
+	tried.Outcome, tried.Candidate = "", &Candidate{Change: "newly_denied", Outcome: Deny}
+	for _, r := range []*Record{r, &dropped, &rejected, &failed, &tried} {
 		if err := l.Write(r); err != nil {
 			t.Error(err)
 		}
@@ -160,6 +162,9 @@ func TestEventIsAsOPAWritesIt(t *testing.T) {
 	}
 	want(t, "uploaded", d.uploaded, 2)
 	want(t, "dropped", d.dropped, 0)
+	if said.Len() > 0 { // what a candidate would decide is no decision
+		t.Error(said.String())
+	}
 }
 
 func TestEventWithoutInput(t *testing.T) {

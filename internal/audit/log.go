@@ -58,7 +58,7 @@ func Open(c Config) (*Log, error) {
 	return l, nil
 }
 
-// Tap lets f see each record that was written, without what makes it a link of
+// Tap lets f see each decision that was written, without what makes it a link of
 // the chain. f must neither wait nor keep the bytes. It is set before first use.
 func (l *Log) Tap(f func(record []byte)) { l.tap = f }
 
@@ -76,7 +76,7 @@ func (l *Log) Write(r *Record) error {
 	line := r.append((*buf)[:0], l.input)
 	line = slices.Grow(line, linkLen)
 	err := l.write(line)
-	if err == nil && l.tap != nil && r.Outcome != Reject {
+	if err == nil && l.tap != nil && r.Outcome != Reject && r.Candidate == nil {
 		l.tap(append(line, '}'))
 	}
 	if *buf = line; cap(line) <= maxKept {

@@ -55,6 +55,8 @@ type Config struct {
 	Limits Limits
 	// Warnings tell what of a client's file is ignored or changed, each with its place. They hold no values.
 	Warnings []string
+	// Drain is how long messages are still served when the process was told to end and is no longer ready.
+	Drain time.Duration
 }
 
 // A Server is one MCP server: a URL, or a command that is one.

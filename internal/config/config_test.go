@@ -205,6 +205,7 @@ func TestExample(t *testing.T) {
 	want.Audit.DecisionLogs.Credentials.Bearer = "s3cr3t"
 	want.Audit.DecisionLogs.CA = "/etc/gatehouse/ca.pem"
 	want.Origins = []string{"https://chat.example.com"}
+	want.Drain = 5 * time.Second
 
 	env := vars{
 		"WEATHER_TOKEN": "s3cr3t", "LOGS_TOKEN": "s3cr3t", "INTROSPECTION_SECRET": "1ntr0",
@@ -248,6 +249,7 @@ audit:
 processes: {max: 1, maxPerPrincipal: 2, idleSeconds: 3, lifetimeSeconds: 0, maxMemoryMiB: 0}
 origins: ["http://a.example:80", "https://a.example:8443", "vscode-webview://x"]
 limits: {maxMessageBytes: 1}
+drainSeconds: 300
 `
 
 const upperHex = "2BB80D537B1DA3E38BD30361AA855686BDE0EACD7162FEF6A25FE97BF527A25B"
@@ -276,6 +278,7 @@ func TestEveryScalarOfTheFile(t *testing.T) {
 	want.Origins = []string{"http://a.example", "https://a.example:8443", "vscode-webview://x"}
 	want.Limits.MaxMessageBytes = 1
 	want.Processes = config.Processes{Max: 1, MaxPerPrincipal: 2, Idle: 3 * time.Second}
+	want.Drain = 5 * time.Minute
 	if d := diff(want, mustLoad(t, unusual, nil, config.Flags{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

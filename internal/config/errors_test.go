@@ -102,11 +102,11 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"unknown top key", `polic: {}`,
-		`g.yaml:1: polic: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: polic: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{
 		"key of other case", `Listen: ":1"`,
-		`g.yaml:1: Listen: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: Listen: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{
 		"unknown key of a server", `mcpServers: {files: {command: npx, autoApprove: []}}`,
@@ -118,7 +118,7 @@ var fileErrors = []struct{ name, file, want string }{
 	},
 	{
 		"odd key", "\"a\\nb%d\": 1",
-		`g.yaml:1: "a\nb%d": unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: "a\nb%d": unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{
 		"duplicate key", "policy:\n  mode: off\n  mode: enforce\n",

@@ -19,6 +19,7 @@ func (c *Config) keys() []key {
 		{name: "origins", into: list(&c.Origins, origin)},
 		{name: "handles", into: object(c.Handles.keys)},
 		{name: "limits", into: object(c.Limits.keys)},
+		{name: "drainSeconds", into: scalar(shortSeconds(&c.Drain))},
 	}
 }
 

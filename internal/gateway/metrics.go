@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ type Metrics struct {
 	lost     prometheus.Counter
 	bundles  *prometheus.CounterVec
 	callers  *prometheus.CounterVec
+	failures *prometheus.CounterVec
 }
 
 // NewMetrics registers the gateway's metrics.
@@ -46,7 +48,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "gatehouse_callers_total",
 		Help: "Requests by how their caller was proved (auth), and those of nobody, by why.",
 	}, []string{"auth", "outcome"})
-	r.MustRegister(m.eval, m.messages, m.lost, m.bundles, m.callers)
+	m.failures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_upstream_failures_total",
+		Help: "Requests that a server did not answer, answered late, or answered with what cannot be read.",
+	}, []string{"server"})
+	r.MustRegister(m.eval, m.messages, m.lost, m.bundles, m.callers, m.failures)
 	return m
 }
 
@@ -95,6 +101,10 @@ func (m *Metrics) observe(in *policy.Input, d time.Duration) {
 
 func (m *Metrics) count(r *audit.Record) {
 	m.messages.WithLabelValues(string(r.Input.Phase), string(r.Outcome)).Inc()
+	failed := r.Status == http.StatusBadGateway || r.Status == http.StatusGatewayTimeout
+	if failed && r.Outcome == audit.Reject && r.Input.Phase == policy.Response {
+		m.failures.WithLabelValues(r.Input.Server).Inc()
+	}
 }
 
 func (m *Metrics) unrecorded() { m.lost.Inc() }

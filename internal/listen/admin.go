@@ -12,9 +12,11 @@ import (
 
 // Readiness is the body of /readyz.
 type Readiness struct {
-	Ready  bool            `json:"ready"`
-	Mode   string          `json:"mode"`
-	Policy PolicyReadiness `json:"policy"`
+	Ready bool `json:"ready"`
+	// Draining tells that the process was told to end, and still serves.
+	Draining bool            `json:"draining,omitempty"`
+	Mode     string          `json:"mode"`
+	Policy   PolicyReadiness `json:"policy"`
 	// Issuers are those of tokens. That one is out of reach is told, and takes no
 	// gateway out of service: the keys that it knows go on being good.
 	Issuers []IssuerReadiness `json:"issuers,omitempty"`

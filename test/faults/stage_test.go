@@ -95,7 +95,7 @@ func (*stage) write(t *testing.T, path string, raw []byte) {
 func (s *stage) reload(t *testing.T) {
 	t.Helper()
 	s.hangup(t)
-	s.gw.Await(t, "the bundle to be refused", func() bool { return strings.Contains(s.get(t, "/readyz"), `"error"`) })
+	s.gw.Await(t, "the bundle to be refused", func() bool { return strings.Contains(s.readyz(t), `"error"`) })
 }
 
 func (s *stage) hangup(t *testing.T) {
@@ -115,15 +115,15 @@ func (s *stage) heal(t *testing.T) {
 	s.place(t, goodBundle(t))
 	s.hangup(t)
 	s.gw.Await(t, "a good bundle", func() bool {
-		text := s.get(t, "/readyz")
+		text := s.readyz(t)
 		return strings.Contains(text, `"loaded":true`) && !strings.Contains(text, `"error"`)
 	})
 }
 
-// get reads a page of the admin listener; it is empty while that does not answer.
-func (s *stage) get(t *testing.T, path string) string {
+// readyz is what /readyz says; it is empty while that does not answer.
+func (s *stage) readyz(t *testing.T) string {
 	t.Helper()
-	resp, err := http.Get(s.gw.Admin + path)
+	resp, err := http.Get(s.gw.Admin + "/readyz")
 	if err != nil {
 		return ""
 	}

@@ -75,6 +75,9 @@ func (s *stage) ended(t *testing.T, how string) {
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
 	s, finish, stream := stopping(t)
+	if ready := s.readyz(t); !strings.Contains(ready, `"draining":true`) {
+		t.Errorf("/readyz says %s while a stream is open", ready)
+	}
 	close(finish)
 	rest, err := io.ReadAll(stream)
 	if err != nil || !strings.Contains(string(rest), `"worked"`) {
@@ -95,4 +98,41 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	s, _, _ := stopping(t)
 	s.signal(t)
 	s.ended(t, "exit status 143")
+}
+
+// A gateway that drains is not ready, and does all its work until it ends.
+func TestDrainServes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, enforce)
+	s.config = append(s.config, func(c map[string]any) { c["drainSeconds"] = 300 })
+	s.start(t)
+	s.signal(t)
+	s.gw.Await(t, "/readyz to turn", func() bool { return strings.Contains(s.readyz(t), `"ready":false`) })
+	if ready := s.readyz(t); !strings.Contains(ready, `"draining":true`) {
+		t.Errorf("/readyz says %s", ready)
+	}
+	s.place(t, []byte("no bundle"))
+	s.reload(t) // SIGHUP means what it always means
+	resp, err := s.send(t.Context(), s.message())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || !resp.Close {
+		t.Errorf("status %d, the connection is closed: %v", resp.StatusCode, resp.Close)
+	}
+	s.signal(t)
+	s.ended(t, "exit status 143")
+}
+
+func TestDrainEnds(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, enforce)
+	s.config = append(s.config, func(c map[string]any) { c["drainSeconds"] = 1 })
+	s.start(t)
+	if got := s.call(t); got.status != http.StatusOK {
+		t.Errorf("%+v", got)
+	}
+	s.signal(t)
+	s.ended(t, "exit status 0")
 }
