@@ -79,7 +79,7 @@ var serverErrors = []struct{ name, file, want string }{
 	},
 	{
 		"only clients say servers", `servers: {a: {url: "http://a"}}`,
-		`g.yaml:1: servers: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+		`g.yaml:1: servers: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{
 		"no processes", `processes: {max: 0}`,
@@ -100,15 +100,15 @@ var clientErrors = []struct{ name, file, want string }{
 	{
 		"a key of the gateway's makes it the gateway's", `{"mcpServers": {"a": {"command": "npx", "autoApprove": []}}, "policy": {}, "theme": 1}`,
 		`c.json:1: mcpServers.a.autoApprove: unknown key (allowed: command, args, env, cwd, url, headers, headerFiles, oauth2, tokenExchange, tls, type, requiredScopes)` + "\n" +
-			`c.json:1: theme: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+			`c.json:1: theme: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{
 		"in whatever case", `{"mcpServers": {}, "Policy": {}}`,
-		`c.json:1: Policy: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+		`c.json:1: Policy: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{
 		"no servers", `{"theme": 1}`,
-		`c.json:1: theme: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits)`,
+		`c.json:1: theme: unknown key (allowed: listen, admin, tls, adminTls, mcpServers, processes, identity, policy, deny, audit, origins, handles, limits, drainSeconds)`,
 	},
 	{"not JSON", "{\n  s3cr3t: {}}", `c.json: line 2, column 3: it is not JSON`},
 	{"not UTF-8", "{\"mcpServers\": \"\xff\"}", `c.json: it is not UTF-8`},
