@@ -75,6 +75,9 @@ func newApp(cfg *config.Config, stdout, stderr io.Writer) (*app, error) {
 		Limit:    cfg.Limits.MaxMessageBytes,
 		Only:     onlyServer(cfg.Servers),
 	}))
+	parting, part := context.WithCancel(context.Background())
+	g.Parting = parting
+	a.mcp.RegisterOnShutdown(part)
 	admin := &listen.Admin{Origins: origins, Metrics: a.registry, Ready: a.ready}
 	if a.candidate != nil {
 		admin.Candidate = func() *gateway.CandidateReport { return a.candidate.Report(a.engine) }

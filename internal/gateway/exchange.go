@@ -188,6 +188,20 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 	return nil, e.reject(policy.Response, bad, "")
 }
 
+// untilParting bounds an exchange that would never end: one of a client that only
+// listens, and can do so elsewhere.
+func (e *exchange) untilParting(ctx context.Context) (bounded context.Context, done func()) {
+	if e.g.Parting == nil || e.x.Verb != http.MethodGet && e.msg.Method != "subscriptions/listen" {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(e.g.Parting, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // outgoing is what goes to the server on behalf of the caller.
 func (e *exchange) outgoing(verb string, h http.Header, text string) *mcp.Outgoing {
 	return &mcp.Outgoing{Verb: verb, Header: h, Text: text, Principal: e.x.Caller.Key(), Token: string(e.x.Caller.Token)}

@@ -66,6 +66,8 @@ type Gateway struct {
 	Metrics    *Metrics
 	Handles    *Handles
 	Candidate  *Candidate // judged beside the policy in force; may be nil
+	// Parting, where set, lets go of clients that merely listen when it is done.
+	Parting context.Context
 
 	catalog catalog
 }
@@ -112,13 +114,16 @@ func (g *Gateway) Send(ctx context.Context, x *Exchange, reply Reply) (relay fun
 		e.refuse(refused)
 		return nil
 	}
+	ctx, done := e.untilParting(ctx)
 	answer, refused := e.send(ctx)
 	if refused != nil {
+		done()
 		e.refuse(refused)
 		return nil
 	}
 	return func() {
 		defer e.recovered()
+		defer done()
 		defer answer.Close()
 		e.relay(ctx, answer)
 	}

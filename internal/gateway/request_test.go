@@ -386,3 +386,52 @@ func TestTokenOfTheCaller(t *testing.T) {
 		t.Errorf("recorded %s, logged %s", b.audit, b.log)
 	}
 }
+
+// silence is a stream on which nothing comes until its exchange ends.
+type silence struct{ ctx context.Context }
+
+func (s silence) Next() (mcp.Event, error) {
+	<-s.ctx.Done()
+	return mcp.Event{}, s.ctx.Err()
+}
+
+func (silence) Close() error { return nil }
+
+type silent struct{}
+
+func (silent) Send(ctx context.Context, _ *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
+	return &mcp.Answer{Status: http.StatusOK, Events: silence{ctx}}, nil
+}
+
+// When the gateway parts, it lets go of who listens, and of nobody who waits for an answer.
+func TestParting(t *testing.T) {
+	parting, part := context.WithCancel(t.Context())
+	b := newBench(t, allowAll)
+	b.Parting = parting
+	b.Upstreams["s"] = silent{}
+	listeners, callers := make(chan struct{}, 2), make(chan struct{})
+	go func() {
+		defer func() { listeners <- struct{}{} }()
+		b.serve(&Exchange{Caller: alice, Verb: http.MethodGet, Header: http.Header{}})
+	}()
+	go func() {
+		defer func() { listeners <- struct{}{} }()
+		b.post(strings.Replace(list("subscriptions/listen"), `"params":{`, `"params":{"notifications":{},`, 1))
+	}()
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		defer close(callers)
+		x := &Exchange{Server: "s", Caller: alice, Verb: http.MethodPost, Header: http.Header{}, Text: `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`}
+		b.Serve(ctx, x, &client{})
+	}()
+	part()
+	<-listeners
+	<-listeners
+	select {
+	case <-callers:
+		t.Error("a call was let go")
+	default:
+	}
+	leave()
+	<-callers
+}
