@@ -10,6 +10,7 @@ import (
 	osuser "os/user"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -55,7 +56,7 @@ func wrapCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return w.run(args)
+			return w.run(cmd.Context().Done(), args)
 		},
 	}
 	f.add(cmd)
@@ -113,9 +114,10 @@ func openWrap(f *wrapFlags) (*wrapper, error) {
 	return &wrapper{core: c, logFile: files.logFile, server: f.Server, caller: f.caller()}, nil
 }
 
-// run runs the server until it ends, and then ends as it did.
-func (w *wrapper) run(command []string) error {
-	state, err := w.serve(command)
+// run runs the server until it ends, and then ends as it did. stopped is closed if
+// a signal to end came before signals were taken over.
+func (w *wrapper) run(stopped <-chan struct{}, command []string) error {
+	state, err := w.serve(stopped, command)
 	_ = w.logFile.Close()
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (w *wrapper) run(command []string) error {
 }
 
 // serve starts the server and carries messages until it has ended.
-func (w *wrapper) serve(command []string) (*os.ProcessState, error) {
+func (w *wrapper) serve(stopped <-chan struct{}, command []string) (*os.ProcessState, error) {
 	defer w.begin()()
 	signals, hangups := takeSignals()
 	child, err := (&upstream.Command{
@@ -163,6 +165,9 @@ func (w *wrapper) serve(command []string) (*os.ProcessState, error) {
 		case <-done:
 			client.sessions.Close()
 			return child.State(), nil
+		case <-stopped:
+			child.Signal(syscall.SIGTERM)
+			stopped = nil
 		case s := <-signals:
 			w.log.Info("signal", "signal", s.String())
 			child.Signal(s)

@@ -190,18 +190,19 @@ func errLeft() *mcp.Error { return mcp.Refuse(499, "the client left", "") }
 // finish ends the stream with the response.
 func (e *exchange) finish(head *mcp.Answer, m *mcp.Message) bool {
 	passed, refused := e.judgeResponse(m)
+	if refused != nil {
+		e.refuse(refused)
+		return true
+	}
 	status := head.Status
 	if status == 0 {
 		status = e.statusOf(passed)
 	}
-	switch {
-	case refused != nil:
-		e.refuse(refused)
-	case status != http.StatusOK:
+	if status != http.StatusOK {
 		e.answer(&mcp.Answer{Status: status, Session: head.Session, Text: passed.Text})
-	default:
-		_ = e.event(head, mcp.Event{Data: passed.Text}) // a client that has left needs no answer
+		return true
 	}
+	_ = e.event(head, mcp.Event{Data: passed.Text}) // a client that has left needs no answer
 	return true
 }
 

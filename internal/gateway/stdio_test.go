@@ -132,3 +132,17 @@ func TestSend(t *testing.T) {
 type panics struct{ script }
 
 func (*panics) Next() (mcp.Event, error) { panic("next") }
+
+// TestDeniedWithoutStatus: a result may be denied that comes from a server without
+// statuses, in either era.
+func TestDeniedWithoutStatus(t *testing.T) {
+	for _, text := range []string{toolCall("x", `{}`), `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x"}}`} {
+		b := newBench(t, `decision := {"allow": input.phase != "response", "reason": "no"}`)
+		b.server.answer = func(*mcp.Outgoing) *mcp.Answer {
+			return &mcp.Answer{Events: &script{events: []mcp.Event{{Data: `{"jsonrpc":"2.0","id":7,"result":{}}`}}}}
+		}
+		if c := b.post(text); !strings.HasPrefix(c.text, `{"jsonrpc":"2.0","id":7,"error":{"code":403,`) || strings.Contains(b.log.String(), "panic") {
+			t.Errorf("%s: %s", c.text, b.log)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func userSchema() *jsonschema.Schema {
 	s := closed("Who calls.",
 		member{"id", text("")},
 		member{"roles", texts("")},
-		member{"auth", text("How it was proved: anonymous, api_key, proxy and so on.")},
+		member{"auth", text("How it was proved: anonymous, api_key, proxy, local and so on.")},
 		member{"claims", &jsonschema.Schema{Type: "object", Description: "What the identity provider says."}})
 	s.Required = []string{"roles"}
 	return s

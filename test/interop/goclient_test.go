@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"sync"
 	"testing"
@@ -29,7 +31,7 @@ func goClientOver(version string, over *http.Client) func(*testing.T, string, []
 		defer cancel()
 		p := &player{progress: make(chan float64, 16), changed: make(chan struct{}, 1)}
 		client := mcp.NewClient(&mcp.Implementation{Name: "go", Version: "1.0.0"}, p.options())
-		session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: over}, &mcp.ClientSessionOptions{ProtocolVersion: version})
+		session, err := client.Connect(ctx, transport(url, over), &mcp.ClientSessionOptions{ProtocolVersion: version})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,6 +47,17 @@ func goClientOver(version string, over *http.Client) func(*testing.T, string, []
 		}
 		return seen
 	}
+}
+
+// transport is how to reach an endpoint: a URL, or the command of a server.
+func transport(endpoint string, over *http.Client) mcp.Transport {
+	var command []string
+	if json.Unmarshal([]byte(endpoint), &command) != nil {
+		return &mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: over}
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stderr = os.Stderr
+	return &mcp.CommandTransport{Command: cmd}
 }
 
 // A player plays the steps on one session.

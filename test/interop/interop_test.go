@@ -8,8 +8,11 @@
 package interop
 
 import (
+	"context"
 	"os"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
@@ -19,9 +22,16 @@ const (
 	modern = "2026-07-28"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Run(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(serveStdio) != "" {
+		_ = newMCPServer().Run(context.Background(), &mcp.StdioTransport{}) // it ends with its input
+		return
+	}
+	os.Exit(harness.Run(m))
+}
 
-// A client plays steps against an MCP endpoint and returns what it saw, one outcome for each step.
+// A client plays steps against an MCP endpoint, a URL or the command of a server, and returns what it saw, one
+// outcome for each step.
 type client struct {
 	name string
 	play func(t *testing.T, url string, steps []step) []outcome
@@ -90,19 +100,21 @@ func TestSSEServer(t *testing.T) {
 				config["mcpServers"].(map[string]any)["default"].(map[string]any)["type"] = "sse"
 			},
 		})
-		play(t, legacyClients[0], gateway, referenceStory())
+		playAt(t, legacyClients[0], gateway.URL, referenceStory())
 	})
 }
 
 // tell plays a story with one client through a gateway of its own.
 func tell(t *testing.T, c client, upstream string, story []step) {
 	t.Helper()
-	play(t, c, harness.StartGateway(t, harness.Options{Upstream: upstream, Policy: "testdata/policy"}), story)
+	gateway := harness.StartGateway(t, harness.Options{Upstream: upstream, Policy: "testdata/policy"})
+	playAt(t, c, gateway.URL, story)
 }
 
-func play(t *testing.T, c client, gateway *harness.Gateway, story []step) {
+// playAt plays a story with one client at an endpoint.
+func playAt(t *testing.T, c client, endpoint string, story []step) {
 	t.Helper()
-	seen := c.play(t, gateway.URL, story)
+	seen := c.play(t, endpoint, story)
 	if len(seen) != len(story) {
 		t.Fatalf("%d outcomes of %d steps", len(seen), len(story))
 	}

@@ -24,7 +24,7 @@ func newServer(t *testing.T, version string) string {
 	return s.URL + "/mcp"
 }
 
-func newHandler(version string) http.Handler {
+func newMCPServer() *mcp.Server {
 	server := mcp.NewServer(&mcp.Implementation{Name: "interop", Version: "1.0.0"}, nil)
 	addTools(server)
 	addQuestions(server)
@@ -32,6 +32,11 @@ func newHandler(version string) http.Handler {
 	addResource(server, "test://private", "for nobody")
 	addPrompt(server, "hello", "Say hello.")
 	addPrompt(server, "forbidden", "Say nothing.")
+	return server
+}
+
+func newHandler(version string) http.Handler {
+	server := newMCPServer()
 	handler := mcp.NewStreamableHTTPHandler(
 		func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{Stateless: version == modern})

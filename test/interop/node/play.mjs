@@ -2,6 +2,14 @@
 // line: a JSON array with what the client saw at each step. Which SDK the client is of, is the caller's matter.
 import { readFileSync } from 'node:fs';
 
+/** Where the server is: its URL, or as JSON the command that starts one on standard input and output. */
+export const endpoint = process.argv[2];
+
+const [program, ...args] = endpoint.startsWith('[') ? JSON.parse(endpoint) : [];
+
+/** The command, or undefined. It has this environment, as it would from a desktop client's configuration. */
+export const command = program && { command: program, args, env: process.env, stderr: 'inherit' };
+
 const patience = 60_000; // ms; only a hanging session needs so much
 
 /** What the client was asked by the server, in order. */

@@ -1,12 +1,13 @@
-// The official TypeScript SDK 2.x as a client: node ts2.mjs URL legacy|auto <steps.json
+// The official TypeScript SDK 2.x as a client: node ts2.mjs ENDPOINT legacy|auto <steps.json
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { answers, options, play } from './play.mjs';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { answers, command, endpoint, options, play } from './play.mjs';
 
 async function connect() {
   const client = new Client({ name: 'ts2', version: '1.0.0' }, { ...options, versionNegotiation: { mode: process.argv[3] } });
   client.setRequestHandler('elicitation/create', answers.elicit);
   client.setRequestHandler('sampling/createMessage', answers.sample);
-  await client.connect(new StreamableHTTPClientTransport(new URL(process.argv[2])));
+  await client.connect(command ? new StdioClientTransport(command) : new StreamableHTTPClientTransport(new URL(endpoint)));
   return {
     client,
     version: () => client.getNegotiatedProtocolVersion(),

@@ -26,7 +26,7 @@ decision := {"allow": true, "patch": patches} if {
 }
 
 # Asking for, and listing, what nobody may have. The same rule serves the request and the list.
-refused if input.tool.name in {"secret", "get-env"}
+refused if input.tool.name in {"secret", "get-env", "write_file", "delete_entities"}
 
 refused if input.resource.uri == "test://private"
 
