@@ -22,7 +22,7 @@ type call struct {
 	over    chan struct{} // closed once nobody waits for it any more
 	close   func()
 
-	answered bool // the response is here; guarded by the session's lock
+	answered bool // the response is on its way to inbox; guarded by the session's lock
 }
 
 func newCall(ctx context.Context, c *session, m *mcp.Message, id string) *call {
@@ -54,6 +54,10 @@ func (k *call) Next() (mcp.Event, error) {
 		return mcp.Event{}, mcp.ErrCancelled
 	case <-k.session.over:
 	}
+	if k.isAnswered() { // and the answer is on its way here
+		text, more := <-k.inbox
+		return event(text, more)
+	}
 	select { // what came before the end
 	case text, more := <-k.inbox:
 		return event(text, more)
@@ -61,6 +65,12 @@ func (k *call) Next() (mcp.Event, error) {
 		bad := *k.session.bad // set before over is closed, and never again
 		return mcp.Event{}, &bad
 	}
+}
+
+func (k *call) isAnswered() bool {
+	k.session.mu.Lock()
+	defer k.session.mu.Unlock()
+	return k.answered
 }
 
 func event(text string, more bool) (mcp.Event, error) {
@@ -115,15 +125,15 @@ func (k *call) deliver(text string) {
 	}
 }
 
-// answer gives the response, after which nothing comes. A session that was not
-// opened after all is none.
+// answer gives the response, after which nothing comes, and which the end of the
+// session does not take away. A session that was not opened after all is none.
 func (k *call) answer(text string, failed bool) {
-	k.deliver(text)
+	select {
+	case k.inbox <- text:
+	case <-k.over:
+	}
 	close(k.inbox)
 	c := k.session
-	c.mu.Lock()
-	c.done(k)
-	c.mu.Unlock()
 	if failed && (k.method == "initialize" || k.method == "server/discover") && !c.of.Single {
 		c.of.forget(c)
 		go c.finish(errEnded, true)

@@ -71,9 +71,9 @@ func (c *Command) Start() (*Process, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes[0], pipes[3], stderr
 	ownGroup(cmd)
 	p := &Process{
-		cmd: cmd, in: pipes[1], out: pipes[2], err: pipes[4], lines: mcp.NewLineReader(pipes[2], c.Limit),
-		ended: make(chan struct{}),
+		cmd: cmd, in: pipes[1], out: pipes[2], err: pipes[4], ended: make(chan struct{}),
 	}
+	p.lines = mcp.NewLineReader(remains{p}, c.Limit)
 	p.close = sync.OnceFunc(p.end)
 	started := make(chan error)
 	go p.run(started)
@@ -113,13 +113,26 @@ func (p *Process) run(started chan<- error) {
 		p.awaitGroup()
 		p.signalGroup(kill)
 	}
-	// What it said is in the pipes. Nothing more is waited for, though whoever has
-	// left the group may hold their other ends.
+	// For who reads just now: see remains.
 	_ = p.out.SetReadDeadline(time.Now().Add(leftGrace))
 	if p.err != nil {
 		_ = p.err.SetReadDeadline(time.Now().Add(leftGrace))
 	}
 	close(p.ended)
+}
+
+// remains is what a process says. What it said before it ended is in the pipe, however
+// late that is read; nothing more is waited for, though whoever has left the group
+// may hold the other end.
+type remains struct{ p *Process }
+
+func (r remains) Read(b []byte) (int, error) {
+	select {
+	case <-r.p.ended:
+		_ = r.p.out.SetReadDeadline(time.Now().Add(leftGrace))
+	default:
+	}
+	return r.p.out.Read(b)
 }
 
 // awaitGroup gives what the process left some time to end.

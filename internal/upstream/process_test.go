@@ -162,6 +162,18 @@ func TestProcessEnds(t *testing.T) {
 	}
 }
 
+// What a process said before it ended is there however late it is read, though its
+// reader may have waited for something else.
+func TestProcessReadLate(t *testing.T) {
+	t.Parallel()
+	p := start(t, command("last words"))
+	take(t, p.Ended())
+	_ = p.out.SetReadDeadline(time.Now()) // as it is a second later
+	if got := []string{read(t, p), read(t, p)}; !slices.Equal(got, []string{"one", "two"}) {
+		t.Error(got)
+	}
+}
+
 // Close ends what does not want to end, and unblocks whoever reads and writes.
 func TestProcessClose(t *testing.T) {
 	t.Parallel()

@@ -37,6 +37,7 @@ func (c *session) unreadable(bad *mcp.Error) {
 	for _, k := range c.calls {
 		if !k.answered {
 			k.answered = true
+			c.done(k)
 			calls = append(calls, k)
 		}
 	}
@@ -60,11 +61,12 @@ func (c *session) respond(m *mcp.Message) {
 		return
 	}
 	k.answered = true
+	c.done(k)
 	c.mu.Unlock()
 	text := m.Text
 	if m.ID.Exists() {
 		edits := []mcp.Edit{{At: m.ID, New: k.client.Text()}}
-		if id := m.Result.Get("_meta").Get(metaSubscription); id.Exists() && c.named(id) == k {
+		if id := m.Result.Get("_meta").Get(metaSubscription); id.Text() == k.id || id.String() == k.id {
 			edits = append(edits, mcp.Edit{At: id, New: k.client.Text()})
 		}
 		text = m.Root.Splice(edits)
