@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/bridge"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
@@ -66,7 +67,7 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 		if err := openServer(u, s, issuers, log); err != nil {
 			return nil, fmt.Errorf("open mcpServers.%s: %w", name, err)
 		}
-		p.upstreams[name] = u
+		p.upstreams[name] = bridge.New(u, false)
 	}
 	return p, nil
 }

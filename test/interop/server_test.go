@@ -4,6 +4,7 @@ package interop
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 )
 
 // newServer starts a server of the official Go SDK in this process and returns the URL of its endpoint. It
-// speaks one era: sessions (legacy) or none (modern).
+// speaks sessions (legacy) or prefers none (modern, modernOnly).
 func newServer(t *testing.T, version string) string {
 	s := httptest.NewServer(newHandler(version))
 	t.Cleanup(func() {
@@ -34,10 +35,28 @@ func newHandler(version string) http.Handler {
 	addPrompt(server, "forbidden", "Say nothing.")
 	handler := mcp.NewStreamableHTTPHandler(
 		func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: version == modern})
+		&mcp.StreamableHTTPOptions{Stateless: version != legacy})
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", handler)
+	mux.HandleFunc("/mcp", func(w http.ResponseWriter, r *http.Request) {
+		if version == modernOnly && r.Header.Get("Mcp-Protocol-Version") < modern {
+			refuseLegacy(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
 	return mux
+}
+
+// refuseLegacy answers a client of an older revision as the newer one has it. The SDK's own server serves
+// such clients too, as far as that goes without sessions.
+func refuseLegacy(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"no MCP-Protocol-Version"}}`)
 }
 
 // input is what the tools take; each uses what it needs.

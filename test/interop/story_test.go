@@ -30,9 +30,9 @@ func story(version string) []step {
 }
 
 // referenceStory is what every client does in front of the TypeScript reference server.
-func referenceStory() []step {
+func referenceStory(version string) []step {
 	return []step{
-		{Do: "version", want: want{text: legacy}},
+		{Do: "version", want: want{text: version}},
 		{Do: "tools", want: want{lacks: "get-env"}},
 		{Do: "call", Name: "echo", Args: args{"message": "hello"}, want: want{text: "Echo: hello"}},
 		{Do: "call", Name: "get-env", want: denied(403, "policy_deny", "role_mismatch")},

@@ -1,9 +1,11 @@
-// The official TypeScript SDK 2.x as a client: node ts2.mjs URL legacy|auto <steps.json
+// The official TypeScript SDK 2.x as a client: node ts2.mjs URL legacy|auto|pinned <steps.json
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { answers, options, play } from './play.mjs';
 
+const mode = process.argv[3] === 'pinned' ? { pin: '2026-07-28' } : process.argv[3];
+
 async function connect() {
-  const client = new Client({ name: 'ts2', version: '1.0.0' }, { ...options, versionNegotiation: { mode: process.argv[3] } });
+  const client = new Client({ name: 'ts2', version: '1.0.0' }, { ...options, versionNegotiation: { mode } });
   client.setRequestHandler('elicitation/create', answers.elicit);
   client.setRequestHandler('sampling/createMessage', answers.sample);
   await client.connect(new StreamableHTTPClientTransport(new URL(process.argv[2])));
