@@ -109,23 +109,22 @@ func (h *hub) spread(m *mcp.Message) {
 // run reads the stream, and opens it anew when the server ends it, as it may.
 func (h *hub) run(ctx context.Context, st *stream) {
 	defer st.cancel()
-	opened := false
-	for failures := 0; failures < maxFailures && ctx.Err() == nil; failures++ {
+	opened := sync.OnceFunc(func() { close(st.open) })
+	for failures, first := 0, true; failures < maxFailures && ctx.Err() == nil; failures++ {
 		a, bad := h.k.b.inner.Send(ctx, h.k.own(http.MethodGet, ""))
-		ok := bad == nil && a.Events != nil
-		if !opened {
-			opened, st.refused = true, !ok
-			close(st.open)
-			if st.refused {
-				break
-			}
-		}
-		if ok {
+		switch status := statusOf(a, bad); {
+		case bad == nil && a.Events != nil:
+			first = false
+			opened()
 			if h.read(a.Events) {
 				failures = 0
 			}
-		} else if bad == nil && (a.Status == http.StatusNotFound || a.Status == http.StatusBadRequest) {
+		case status == http.StatusNotFound:
 			h.k.b.kept.lost(h.k)
+			return
+		case bad == nil && status != http.StatusConflict && first: // it has no such stream
+			st.refused = true
+			opened()
 			return
 		}
 		select {
@@ -134,11 +133,18 @@ func (h *hub) run(ctx context.Context, st *stream) {
 		}
 	}
 	h.mu.Lock()
-	current := h.stream == st && !st.refused
+	current := h.stream == st
 	h.mu.Unlock()
 	if current {
 		h.end()
 	}
+}
+
+func statusOf(a *mcp.Answer, bad *mcp.Error) int {
+	if bad != nil {
+		return bad.Status
+	}
+	return a.Status
 }
 
 // read reads a stream to its end, and reports whether it told anything.

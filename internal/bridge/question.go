@@ -175,7 +175,7 @@ func (b *Bridge) resume(ctx context.Context, out *mcp.Outgoing, m *mcp.Message) 
 		t.finish()
 		return failed(http.StatusOK, id, codeInternal, "the server no longer waits for the answer"), nil
 	}
-	return &mcp.Answer{Status: q.status, Events: t}, nil
+	return &mcp.Answer{Events: t}, nil
 }
 
 // urlRequired has the client visit what a legacy server wants visited before the request is made again. The

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -363,12 +362,14 @@ var cacheable = map[string]bool{
 	"resources/templates/list": true, "resources/read": true, "prompts/list": true,
 }
 
-// isGone reports whether an answer says that the server does not know the session of a message, which it
-// then did not take.
-func isGone(a *mcp.Answer, id string) bool {
+// isGone reports whether the server does not know the session of a message, which it then did not take.
+func isGone(a *mcp.Answer, bad *mcp.Error, id string) bool {
+	if bad != nil {
+		return bad.Status == http.StatusNotFound
+	}
 	if a.Status != http.StatusNotFound && a.Status != http.StatusBadRequest {
 		return false
 	}
-	m, bad := mcp.ParseServer(strings.TrimSpace(a.Text))
-	return bad != nil || m.ID.Text() != id
+	m, malformed := mcp.ParseServer(a.Text)
+	return malformed != nil || m.ID.Text() != id
 }

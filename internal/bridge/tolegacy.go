@@ -73,7 +73,7 @@ func (b *Bridge) serve(ctx context.Context, k *session, out *mcp.Outgoing, m *mc
 	for again := false; ; again = true {
 		c := &call{k: k, id: k.newID(), method: m.Method, sent: m.Params.Get("_meta").Get("progressToken")}
 		a, bad := c.begin(ctx, out, m)
-		if bad != nil || again || k.id == "" || !isGone(a, c.id) {
+		if again || k.id == "" || !isGone(a, bad, c.id) {
 			return a, bad
 		}
 		b.kept.lost(k)
@@ -98,7 +98,6 @@ type call struct {
 	digest digest
 	sent   mcp.Value // the progress token that the server knows
 	cancel context.CancelFunc
-	status int
 	events mcp.Events
 }
 
@@ -119,9 +118,9 @@ func (c *call) begin(ctx context.Context, out *mcp.Outgoing, m *mcp.Message) (*m
 		if asking[m.Method] {
 			c.digest = digestOf(m)
 		}
-		c.status, c.events = a.Status, a.Events
+		c.events = a.Events
 		c.k.b.kept.hold(c.k)
-		return &mcp.Answer{Status: a.Status, Events: t}, nil
+		return &mcp.Answer{Events: t}, nil
 	case a.Text != "":
 		a = t.translated(a)
 	}

@@ -89,7 +89,7 @@ func (t *turn) finish() {
 // translated is a whole answer in the client's era.
 func (t *turn) translated(a *mcp.Answer) *mcp.Answer {
 	m, bad := mcp.ParseServer(a.Text)
-	if bad != nil || !m.IsResponse() || isGone(a, t.call.id) {
+	if bad != nil || !m.IsResponse() || isGone(a, nil, t.call.id) {
 		return a // the gateway refuses what is no response
 	}
 	text := t.response(m)
