@@ -358,12 +358,12 @@ func TestDigest(t *testing.T) {
 	base := of(`{"name":"t","arguments":{"a":[1,{"x":null}],"b":"é"}}`)
 	for text, same := range map[string]bool{
 		`{"arguments":{"b":"\u00e9","a":[1,{"x":null}]},"name":"t","_meta":{},"requestState":"s","inputResponses":{}}`: true,
-		`{"name":"u","arguments":{"a":[1,{"x":null}],"b":"é"}}`:                                                          false,
-		`{"name":"t","arguments":{"a":[{"x":null},1],"b":"é"}}`:                                                          false,
-		`{"name":"t","arguments":{"a":[1,{"x":null}],"b":"é","c":1}}`:                                                    false,
-		`{"name":"t","arguments":{"a":["1",{"x":null}],"b":"é"}}`:                                                        false,
-		`{"name":"t","arguments":{"a":[1,{"x":null}],"b":"é","_meta":{}}}`:                                               false,
-		`{"name":"t","arguments":{"a":[1,{"x":{}}],"b":"é"}}`:                                                            false,
+		`{"name":"u","arguments":{"a":[1,{"x":null}],"b":"é"}}`:                                                        false,
+		`{"name":"t","arguments":{"a":[{"x":null},1],"b":"é"}}`:                                                        false,
+		`{"name":"t","arguments":{"a":[1,{"x":null}],"b":"é","c":1}}`:                                                  false,
+		`{"name":"t","arguments":{"a":["1",{"x":null}],"b":"é"}}`:                                                      false,
+		`{"name":"t","arguments":{"a":[1,{"x":null}],"b":"é","_meta":{}}}`:                                             false,
+		`{"name":"t","arguments":{"a":[1,{"x":{}}],"b":"é"}}`:                                                          false,
 	} {
 		if (of(text) == base) != same {
 			t.Error(text)

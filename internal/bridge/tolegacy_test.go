@@ -260,8 +260,8 @@ func TestToldOnTheWay(t *testing.T) {
 	}
 	b := bridgeTo(t, s.server, quick, false)
 	for meta, want := range map[string]string{
-		`,"progressToken":"t"`:                                `progress":1}`,
-		`,"x":1`:                                              ``,
+		`,"progressToken":"t"`: `progress":1}`,
+		`,"x":1`:               ``,
 		`,"io.modelcontextprotocol/logLevel":"warning"`:       `"data":2}`,
 		`,"io.modelcontextprotocol/logLevel":"debug"`:         `"data":1}}{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":2}`,
 		`,"io.modelcontextprotocol/logLevel":"no such level"`: ``,

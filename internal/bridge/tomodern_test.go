@@ -119,7 +119,7 @@ func TestLegacyOnly(t *testing.T) {
 	if sent := s.texts()[before:]; len(sent) != 0 {
 		t.Errorf("sent %q", sent)
 	}
-	p.ask2(t, requestText("1", "tools/list", "{}"))
+	p.tell(t, requestText("1", "tools/list", "{}"))
 	if sent := s.texts()[before:]; !strings.Contains(sent[0], `"io.modelcontextprotocol/logLevel":"info"`) {
 		t.Errorf("sent %q", sent)
 	}
@@ -128,15 +128,15 @@ func TestLegacyOnly(t *testing.T) {
 	if a := p.send(end); a.Status != http.StatusOK {
 		t.Errorf("answered %d", a.Status)
 	}
-	p.ask2(t, requestText("1", "tools/list", "{}"))
+	p.tell(t, requestText("1", "tools/list", "{}"))
 	if sent := s.texts()[before:]; strings.Contains(sent[1], "logLevel") {
 		t.Errorf("sent %q", sent)
 	}
 }
 
-func (p *peer) ask2(t *testing.T, text string) string {
+func (p *peer) tell(t *testing.T, text string) {
 	t.Helper()
-	return last(t, p.send(p.legacy(text)))
+	last(t, p.send(p.legacy(text)))
 }
 
 // A session's id has all that a later request needs, is bounded, and none that a server gives looks like it.
@@ -144,7 +144,7 @@ func TestTokens(t *testing.T) {
 	s := newModernServer(t)
 	p := connected(t, s, quick)
 	other := &peer{t: t, b: bridgeTo(t, s.server, quick, false), session: p.session}
-	other.ask2(t, requestText("1", "tools/list", "{}"))
+	other.tell(t, requestText("1", "tools/list", "{}"))
 	if sent := s.all[len(s.all)-1].Text; !strings.Contains(sent, clientMeta) {
 		t.Errorf("another replica sent %s", sent)
 	}
