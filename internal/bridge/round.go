@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -25,7 +26,7 @@ type roundTrip struct {
 	out    *mcp.Outgoing
 	msg    *mcp.Message
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	leave  func()
 
 	id     string     // of the request as it stands at the server
@@ -49,11 +50,14 @@ type ask struct {
 
 // forward sends a legacy client's request to a modern server.
 func (b *Bridge) forward(ctx context.Context, out *mcp.Outgoing, c *client, m *mcp.Message) (*mcp.Answer, *mcp.Error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	r := &roundTrip{b: b, c: c, out: out, msg: m, ctx: ctx, cancel: cancel, id: m.ID.Text()}
-	r.leave = c.enter(m.ID, cancel)
+	r.leave = c.enter(m.ID, func() { cancel(mcp.ErrCancelled) })
 	a, bad := r.send()
 	switch {
+	case bad != nil && r.isCancelled():
+		r.done = true
+		return &mcp.Answer{Events: r}, nil
 	case bad != nil:
 		_ = r.Close()
 		return nil, bad
@@ -99,6 +103,9 @@ func (r *roundTrip) Next() (mcp.Event, error) {
 			text = r.again()
 		default:
 			ev, err := r.events.Next()
+			if err != nil && r.isCancelled() {
+				err = mcp.ErrCancelled
+			}
 			if err != nil || ev.Data == "" {
 				return mcp.Event{}, err
 			}
@@ -119,13 +126,19 @@ func (r *roundTrip) Next() (mcp.Event, error) {
 			return mcp.Event{Data: text}, nil
 		}
 	}
+	if r.isCancelled() {
+		return mcp.Event{}, mcp.ErrCancelled
+	}
 	return mcp.Event{}, io.EOF
 }
+
+// isCancelled reports whether the client said that it no longer waits.
+func (r *roundTrip) isCancelled() bool { return errors.Is(context.Cause(r.ctx), mcp.ErrCancelled) }
 
 // Close implements mcp.Events. It cancels a request that was not answered.
 func (r *roundTrip) Close() error {
 	r.once.Do(func() {
-		r.cancel()
+		r.cancel(nil)
 		r.leave()
 		r.c.unask(r.heardID)
 		if r.events != nil {

@@ -286,7 +286,31 @@ func TestLegacyCancels(t *testing.T) {
 	}
 	p.send(p.legacy(note("cancelled", `{"requestId":"x","reason":"r"}`)))
 	<-open.closed
-	equal(t, "the end", next(t, a), "EOF")
+	equal(t, "the end", next(t, a), mcp.ErrCancelled.Error())
+
+	// before the server has begun to answer
+	began := make(chan context.Context, 1)
+	p.b.inner = sender(func(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
+		began <- ctx
+		<-ctx.Done()
+		return nil, mcp.Refuse(http.StatusBadGateway, "the server is down", "context canceled")
+	})
+	answer := make(chan *mcp.Answer, 1)
+	go func() {
+		a, _ := p.b.Send(t.Context(), p.legacy(requestText("1", "tools/call", `{"name":"t"}`)))
+		answer <- a
+	}()
+	take(t, began)
+	p.send(p.legacy(note("cancelled", `{"requestId":1}`)))
+	a = take(t, answer)
+	equal(t, "the end", next(t, a), mcp.ErrCancelled.Error())
+	a.Close()
+}
+
+type sender func(context.Context, *mcp.Outgoing) (*mcp.Answer, *mcp.Error)
+
+func (s sender) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
+	return s(ctx, out)
 }
 
 // A session ends where its server has become one of the other era, so that the client opens another.

@@ -102,7 +102,12 @@ func TestReferenceServer(t *testing.T) {
 func tell(t *testing.T, c client, upstream string, story []step) {
 	t.Helper()
 	gateway := harness.StartGateway(t, harness.Options{Upstream: upstream, Policy: "testdata/policy"})
-	seen := c.play(t, gateway.URL, story)
+	check(t, story, c.play(t, gateway.URL, story))
+}
+
+// check compares what a client saw with what its story has.
+func check(t *testing.T, story []step, seen []outcome) {
+	t.Helper()
 	if len(seen) != len(story) {
 		t.Fatalf("%d outcomes of %d steps", len(seen), len(story))
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -26,8 +27,12 @@ func newServer(t *testing.T, version string) string {
 }
 
 func newHandler(version string) http.Handler {
-	server := mcp.NewServer(&mcp.Implementation{Name: "interop", Version: "1.0.0"}, nil)
+	server := mcp.NewServer(&mcp.Implementation{Name: "interop", Version: "1.0.0"}, &mcp.ServerOptions{
+		SubscribeHandler:   func(context.Context, *mcp.SubscribeRequest) error { return nil },
+		UnsubscribeHandler: func(context.Context, *mcp.UnsubscribeRequest) error { return nil },
+	})
 	addTools(server)
+	addWaiting(server)
 	addQuestions(server)
 	addResource(server, "test://public", "for all")
 	addResource(server, "test://private", "for nobody")
@@ -94,6 +99,24 @@ func addTools(s *mcp.Server) {
 		add(fmt.Sprintf("grown_%d", grown), plain(func(input) string { return "new" }))
 		return "grown"
 	}))
+}
+
+// addWaiting adds a tool that waits until it is cancelled, and one that tells how many do.
+func addWaiting(s *mcp.Server) {
+	var waiting, cancelled atomic.Int32
+	mcp.AddTool(s, &mcp.Tool{Name: "wait"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ input) (*mcp.CallToolResult, any, error) {
+		waiting.Add(1)
+		<-ctx.Done()
+		waiting.Add(-1)
+		cancelled.Add(1)
+		return nil, nil, ctx.Err()
+	})
+	mcp.AddTool(s, &mcp.Tool{Name: "waiting"}, plain(func(input) string {
+		return fmt.Sprintf("%d waiting, %d cancelled", waiting.Load(), cancelled.Load())
+	}))
+	mcp.AddTool(s, &mcp.Tool{Name: "touch"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ input) (*mcp.CallToolResult, any, error) {
+		return textResult("touched"), nil, s.ResourceUpdated(ctx, &mcp.ResourceUpdatedNotificationParams{URI: "test://public"})
+	})
 }
 
 // count tells of its progress three times before it answers.
