@@ -100,8 +100,14 @@ func (b *Bridge) fromModern(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer
 	var refusal *mcp.Answer
 	if b.refuses.Load() != modern && !b.isLegacy(ctx, out) {
 		a, bad := b.inner.Send(ctx, out)
-		if bad != nil || !refusesModern(out.Header.Get(mcp.HeaderMethod), a) {
+		method := out.Header.Get(mcp.HeaderMethod)
+		if bad != nil || !refusesModern(method, a) {
 			return a, bad
+		}
+		if method != "server/discover" { // a modern server may refuse a message for what it is
+			if _, err := b.discover(ctx, out, unknownClient, "{}"); err == nil || !err.legacy {
+				return a, nil
+			}
 		}
 		refusal = a
 	}

@@ -171,11 +171,11 @@ func TestKeptSessions(t *testing.T) {
 	alice := &peer{t: t, b: b, principal: "alice", features: `{"elicitation":{"url":{}},"roots":{},"experimental":{"x":{}}}`, meta: `,"` + metaClient + `":{"name":"c","version":"2"}`}
 	alice.ask("1", "tools/list", "")
 	alice.ask("1", "tools/list", "")
-	if sent := s.texts(); len(sent) != 5 || sent[2] != `{"jsonrpc":"2.0","method":"notifications/initialized","params":{}}` ||
-		sent[1] != `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{"url":{}}},"clientInfo":{"name":"c","version":"2"}}}` {
+	if sent := s.texts(); len(sent) != 6 || sent[3] != `{"jsonrpc":"2.0","method":"notifications/initialized","params":{}}` ||
+		sent[2] != `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{"url":{}}},"clientInfo":{"name":"c","version":"2"}}}` {
 		t.Errorf("sent %q", sent)
 	}
-	if first := s.all[1].Header; first.Get(mcp.HeaderSession) != "" || first.Get(mcp.HeaderVersion) != "" {
+	if first := s.all[2].Header; first.Get(mcp.HeaderSession) != "" || first.Get(mcp.HeaderVersion) != "" {
 		t.Errorf("initialize was sent with %v", first)
 	}
 	(&peer{t: t, b: b, principal: "bob", features: alice.features, meta: alice.meta}).ask("1", "tools/list", "")
@@ -239,6 +239,25 @@ func TestServerChanges(t *testing.T) {
 	}
 	if got := p.ask("1", "tools/list", ""); !strings.Contains(got, `"modern":true`) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// A message that a modern server does not like does not make it one of the other era, to anybody.
+func TestRefusedForItself(t *testing.T) {
+	s := newModernServer(t)
+	s.script = func(_ *mcp.Outgoing, m *mcp.Message) *mcp.Answer {
+		if m.ID.Text() == "-1" {
+			return &mcp.Answer{Status: http.StatusBadRequest, Text: `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"invalid"}}`}
+		}
+		return result(m, "{}")
+	}
+	p := &peer{t: t, b: bridgeTo(t, s.server, quick, false)}
+	if a := p.send(p.modern("-1", "tools/list", "")); a.Status != http.StatusBadRequest || !strings.Contains(a.Text, "-32600") {
+		t.Errorf("answered %d %s", a.Status, a.Text)
+	}
+	equal(t, "the next", p.ask("1", "tools/list", ""), `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	if sent := strings.Join(s.texts(), ""); strings.Contains(sent, `"initialize"`) {
+		t.Errorf("sent %s", sent)
 	}
 }
 

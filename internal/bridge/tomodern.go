@@ -45,8 +45,8 @@ func (b *Bridge) initialize(ctx context.Context, out *mcp.Outgoing, m *mcp.Messa
 	return b.inner.Send(ctx, out)
 }
 
-// A notDiscovered is why server/discover told nothing.
-type notDiscovered struct{ modern bool } // but the server is modern
+// A notDiscovered is why server/discover told nothing, and what that says of the server, if anything.
+type notDiscovered struct{ modern, legacy bool }
 
 // discover asks a server what it is.
 func (b *Bridge) discover(ctx context.Context, out *mcp.Outgoing, info, features string) (mcp.Value, *notDiscovered) {
@@ -56,16 +56,17 @@ func (b *Bridge) discover(ctx context.Context, out *mcp.Outgoing, info, features
 	if bad != nil {
 		return mcp.Value{}, &notDiscovered{}
 	}
-	if a.Status != http.StatusOK && a.Status != statusNone && a.Status != http.StatusBadRequest {
+	if refusesModern("server/discover", a) {
 		a.Close()
-		return mcp.Value{}, &notDiscovered{}
+		return mcp.Value{}, &notDiscovered{legacy: true}
 	}
 	m := response(a, id)
 	switch {
 	case m == nil:
 		return mcp.Value{}, &notDiscovered{}
 	case m.Error.Exists():
-		return mcp.Value{}, &notDiscovered{modern: !refusesModern("server/discover", &mcp.Answer{Status: http.StatusOK, Text: m.Text})}
+		code := codeOf(m)
+		return mcp.Value{}, &notDiscovered{modern: code <= codeFirstReserved && code >= codeLastReserved}
 	case !hasModern(m.Result.Get("supportedVersions")):
 		return mcp.Value{}, &notDiscovered{}
 	}

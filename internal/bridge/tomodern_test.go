@@ -290,7 +290,7 @@ func TestLegacyCancels(t *testing.T) {
 
 	// before the server has begun to answer
 	began := make(chan context.Context, 1)
-	p.b.inner = sender(func(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
+	p.b.inner = sender(func(ctx context.Context, _ *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
 		began <- ctx
 		<-ctx.Done()
 		return nil, mcp.Refuse(http.StatusBadGateway, "the server is down", "context canceled")
