@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/bridge"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
@@ -29,12 +30,17 @@ type parts struct {
 	tls, adminTLS *tls.Config // nil: plain text
 	handles       *gateway.Handles
 	upstreams     map[string]gateway.Upstream
+	bridges       []*bridge.Bridge     // the upstreams
 	sessions      []*upstream.Sessions // those of upstreams that have channels to close
 }
 
 // close ends what upstreams have open, and waits for it.
 func (p *parts) close() {
 	var all sync.WaitGroup
+	for _, b := range p.bridges {
+		all.Go(b.Close)
+	}
+	all.Wait()
 	for _, s := range p.sessions {
 		all.Go(s.Close)
 	}
@@ -59,24 +65,32 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	slots := make(chan struct{}, cfg.Processes.Max)
 	for name, s := range cfg.Servers {
 		if s.Command != "" {
-			p.upstreams[name] = p.channels(&cfg.Processes, slots, log.With("server", name), command(cfg, s))
+			p.bridge(name, p.channels(&cfg.Processes, slots, log.With("server", name), command(cfg, s)), true)
 			continue
 		}
 		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Client: shared}
 		if err := openServer(u, s, issuers, log); err != nil {
 			return nil, fmt.Errorf("open mcpServers.%s: %w", name, err)
 		}
-		p.upstreams[name] = u
 		if s.Transport == config.TransportHTTP {
+			p.bridge(name, u, false)
 			continue
 		}
 		sessions := p.channels(&cfg.Processes, slots, log.With("server", name), overSSE(u))
-		p.upstreams[name] = sessions
-		if s.Transport == config.TransportUnknown {
-			p.upstreams[name] = &upstream.Either{HTTP: u, Sessions: sessions}
+		if s.Transport == config.TransportSSE {
+			p.bridge(name, sessions, true)
+			continue
 		}
+		p.bridge(name, &upstream.Either{HTTP: u, Sessions: sessions}, false)
 	}
 	return p, nil
+}
+
+// bridge adds an upstream for clients of both eras. channel says that it is reached over channels.
+func (p *parts) bridge(name string, u bridge.Upstream, channel bool) {
+	b := bridge.New(u, channel)
+	p.upstreams[name] = b
+	p.bridges = append(p.bridges, b)
 }
 
 // channels returns an upstream that opens those for each session or principal.

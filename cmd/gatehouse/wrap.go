@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/bridge"
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
@@ -158,11 +159,13 @@ func (w *wrapper) serve(stopped <-chan struct{}, command []string) (*os.ProcessS
 	go func() {
 		defer close(done)
 		<-child.Ended()
+		client.part()
 		client.Wait()
 	}()
 	for {
 		select {
 		case <-done:
+			client.bridge.Close()
 			client.sessions.Close()
 			return child.State(), nil
 		case <-stopped:
@@ -179,6 +182,8 @@ func (w *wrapper) serve(stopped <-chan struct{}, command []string) (*os.ProcessS
 type wrapClient struct {
 	*listen.Stdio
 	sessions *upstream.Sessions
+	bridge   *bridge.Bridge
+	part     func() // lets go of who merely listens
 	child    *upstream.Process
 	taken    sync.Once
 }
@@ -187,8 +192,12 @@ type wrapClient struct {
 func (w *wrapper) listen(child *upstream.Process) *wrapClient {
 	c := &wrapClient{child: child}
 	c.sessions = &upstream.Sessions{Open: c.open, Single: true, Slots: make(chan struct{}, 1), PerPrincipal: 1, Log: w.log}
+	c.bridge = bridge.New(c.sessions, true)
+	g := w.gateway(map[string]gateway.Upstream{w.server: c.bridge}, gateway.NewHandles())
+	parting, part := context.WithCancel(context.Background())
+	g.Parting, c.part = parting, part
 	c.Stdio = &listen.Stdio{
-		Gateway: w.gateway(map[string]gateway.Upstream{w.server: c.sessions}, gateway.NewHandles()),
+		Gateway: g,
 		Server:  w.server, Caller: w.caller, Limit: int(w.cfg.Limits.MaxMessageBytes),
 		Out: &clientPipe{log: w.log, broken: sync.OnceFunc(func() { _ = child.Close() })},
 	}

@@ -174,6 +174,9 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 			h[name] = values
 		}
 	}
+	if e.msg.Method == "tools/call" && !e.modern() { // for a server of the other era
+		mcp.MirrorParams(h, e.msg.Params.Get("arguments"), e.g.catalog.find(e.x.Server, e.msg.Target()).params)
+	}
 	if e.session != "" {
 		h.Set(mcp.HeaderSession, e.session)
 	}

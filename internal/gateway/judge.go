@@ -81,10 +81,7 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 
 // verdict is what a policy says of a subject, and the subject as it patches it.
 func (g *Gateway) verdict(p *policy.Snapshot, s subject) (subject, policy.Decision) {
-	d := p.Decide(&s.in)
-	if twin := mcp.Twin(s.in.Kind); twin != "" && d.Allow && s.in.Phase == policy.Request {
-		d = judgeTwin(p, s.in, twin, d)
-	}
+	d := decide(p, &s.in)
 	if d.Allow && d.Patch != "" {
 		return g.patched(p, s, d)
 	}
@@ -99,7 +96,7 @@ func (g *Gateway) patched(p *policy.Snapshot, s subject, d policy.Decision) (sub
 		return s, policy.Decision{Err: policy.ErrBadPatch, Eval: d.Eval}
 	}
 	if s.in.Phase == policy.Request || s.in.Phase == policy.ServerRequest {
-		again := p.Decide(&next.in)
+		again := decide(p, &next.in)
 		again.Eval += d.Eval
 		if !again.Allow {
 			return next, again

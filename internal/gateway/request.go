@@ -37,16 +37,24 @@ func (e *exchange) judgeMessage() *refusal {
 	return refused
 }
 
-// judgeTwin lets a client connect in neither era or in both: one that is denied
-// server/discover would go on to try initialize.
-func judgeTwin(p *policy.Snapshot, in policy.Input, twin string, d policy.Decision) policy.Decision {
-	in.Kind = twin
-	other := p.Decide(&in)
-	other.Eval += d.Eval
-	if other.Allow {
-		return d
+// decide asks the policy about a message, and about what else it comes to. That can only be allowed or denied.
+func decide(p *policy.Snapshot, in *policy.Input) policy.Decision {
+	d := p.Decide(in)
+	for implied := range in.Implied() {
+		if !d.Allow {
+			return d
+		}
+		other := p.Decide(implied)
+		d.Eval += other.Eval
+		if other.Allow && other.Patch != "" && implied.Kind == "resources/subscribe" {
+			other = policy.Decision{Err: policy.ErrBadPatch}
+		}
+		if !other.Allow {
+			other.Eval = d.Eval
+			return other
+		}
 	}
-	return other
+	return d
 }
 
 // remirror makes the headers say again what the body says, after a patch.

@@ -435,3 +435,47 @@ func TestParting(t *testing.T) {
 	leave()
 	<-callers
 }
+
+// A rule about resources/subscribe holds for the resources that subscriptions/listen names.
+func TestSubscriptions(t *testing.T) {
+	const rego = `
+decision := {"allow": false, "reason": "not_yours"} if {
+	input.kind == "resources/subscribe"
+	input.resource.path == "/secret"
+	input.params.uri == input.resource.uri
+} else := {"allow": true, "patch": {"uri": "demo://a"}} if {
+	input.kind == "resources/subscribe"
+	input.resource.path == "/patched"
+} else := {"allow": true}`
+	for uris, want := range map[string]string{
+		`["demo://h/a","demo://h/b"]`:      "allow",
+		`[]`:                               "allow",
+		`["demo://h/a","demo://h/secret"]`: "deny",
+		`["demo://h/s%65cret"]`:            "deny",
+		`["demo://h/patched"]`:             "error",
+	} {
+		b := newBench(t, rego)
+		b.post(strings.Replace(list("subscriptions/listen"), `"params":{`, `"params":{"notifications":{"resourceSubscriptions":`+uris+`},`, 1))
+		r := b.records()
+		if r[0]["outcome"] != want || r[0]["kind"] != "subscriptions/listen" || (len(b.server.sent) == 1) != (want == "allow") {
+			t.Errorf("%s: %d sent, record %v", uris, len(b.server.sent), r[0])
+		}
+		if want != "allow" && len(r) != 1 {
+			t.Errorf("%s: %d records", uris, len(r))
+		}
+	}
+}
+
+// A call of an older revision mirrors what the tool's schema declares: the server may be of the newer one.
+func TestMirroredLegacyArguments(t *testing.T) {
+	b := newBench(t, allowAll)
+	b.server.answer = func(out *mcp.Outgoing) *mcp.Answer {
+		return result(out, `{"tools":[{"name":"sql","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}}]}`)
+	}
+	b.legacy(alice, "", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	h := http.Header{mcp.HeaderVersion: {"2025-11-25"}, "Mcp-Param-Region": {"of the client"}, "Mcp-Param-Other": {"x"}}
+	b.serve(&Exchange{Caller: alice, Verb: http.MethodPost, Header: h, Text: `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"sql","arguments":{"region":"eu"}}}`})
+	if sent := b.server.sent[1].Header; sent.Get("Mcp-Param-Region") != "eu" || sent.Get("Mcp-Param-Other") != "" {
+		t.Errorf("sent %v", sent)
+	}
+}

@@ -32,6 +32,7 @@ type Stdio struct {
 
 	mu        sync.Mutex // guards what follows
 	revision  string     // that initialize agreed upon
+	session   string     // that it opened, if whoever answered it needs to be told
 	listening bool
 	underWay  int
 	over      bool
@@ -122,6 +123,9 @@ func (s *Stdio) exchange(verb, text string) *gateway.Exchange {
 	if s.revision != "" {
 		h.Set(mcp.HeaderVersion, s.revision)
 	}
+	if s.session != "" {
+		h.Set(mcp.HeaderSession, s.session)
+	}
 	return &gateway.Exchange{
 		Server: s.Server, Caller: s.Caller, Transport: gateway.OverStdio, Verb: verb, Header: h, Text: text,
 	}
@@ -184,17 +188,31 @@ type stdioReply struct {
 	x   *gateway.Exchange
 }
 
+// opened notes the session that an answer opens.
+func (s *Stdio) opened(a *mcp.Answer) {
+	if a.Session == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.session = a.Session
+}
+
 // Answer implements gateway.Reply. To listen is not a request: nobody waits for an
 // answer to it.
 func (r *stdioReply) Answer(a *mcp.Answer) error {
 	if r.x.Verb != http.MethodPost {
 		return nil
 	}
+	r.s.opened(a)
 	return r.line(a.Text)
 }
 
 // Event implements gateway.Reply.
-func (r *stdioReply) Event(_ *mcp.Answer, ev mcp.Event) error { return r.line(ev.Data) }
+func (r *stdioReply) Event(a *mcp.Answer, ev mcp.Event) error {
+	r.s.opened(a)
+	return r.line(ev.Data)
+}
 
 func (r *stdioReply) line(text string) error {
 	if text == "" {

@@ -279,6 +279,9 @@ func checkArguments(args Value) error {
 	return nil
 }
 
+// maxFilter bounds what a listener names: each is judged.
+const maxFilter = 256
+
 // checkFilter makes sure that every server listens for the same.
 func checkFilter(filter Value) error {
 	if err := CheckNames(filter); err != nil {
@@ -289,10 +292,15 @@ func checkFilter(filter Value) error {
 		if list.Exists() && list.Kind() != '[' {
 			return fmt.Errorf("%s is not an array", name)
 		}
+		n := 0
 		for item := range list.Items() {
 			if !isName(item) {
 				return fmt.Errorf("%s holds what is no name", name)
 			}
+			n++
+		}
+		if n > maxFilter {
+			return fmt.Errorf("%s holds more than %d", name, maxFilter)
 		}
 	}
 	return nil

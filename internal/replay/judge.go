@@ -36,12 +36,18 @@ func judge(s *policy.Snapshot, r *record) (v verdict, missing string) {
 	}
 	d, missing := s.DecideKnown(&r.in, &r.unknown, r.time)
 	first := d
-	if twin := mcp.Twin(r.in.Kind); missing == "" && twin != "" && d.Allow && r.in.Phase == policy.Request {
-		in := r.in
-		in.Kind = twin
+	for implied := range r.in.Implied() {
+		if missing != "" || !d.Allow {
+			break
+		}
+		if implied.Kind == "resources/subscribe" && !r.unknown.Below("params").Empty() {
+			return v, "params"
+		}
 		var other policy.Decision
-		if other, missing = s.DecideKnown(&in, &r.unknown, r.time); !other.Allow {
+		if other, missing = s.DecideKnown(implied, &r.unknown, r.time); !other.Allow {
 			d = other
+		} else if other.Patch != "" && implied.Kind == "resources/subscribe" {
+			d = policy.Decision{Err: policy.ErrBadPatch}
 		}
 	}
 	if missing == "" && d.Allow && d.Patch != "" && r.in.Phase != policy.List {

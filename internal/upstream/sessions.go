@@ -205,8 +205,12 @@ func (s *Sessions) makeRoom(principal string) bool {
 	return true
 }
 
-// forget makes a session unknown to messages to come.
+// forget makes a session unknown to messages to come. The only one there is, is over
+// for them.
 func (s *Sessions) forget(c *session) {
+	if s.Single {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions[c.id] == c {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,6 +130,8 @@ type probe struct {
 	journal  *journal
 	passages []passage
 	stopped  int
+	// legacy says that the server knows older revisions only: it gets what is of the newest in their form.
+	legacy bool
 }
 
 func newProbe(t testing.TB, s *server) *probe {
@@ -145,11 +148,18 @@ func (p *probe) send(t *testing.T, m posting) bool {
 	t.Helper()
 	status, answer := post(t, p.gateway.URL, m)
 	bodies, records := p.server.take(), ofRequests(p.journal.next(t))
+	bodies = slices.DeleteFunc(bodies, func(b []byte) bool { // by which the gateway asks for the server's era
+		return bytes.Contains(b, []byte(`"id":"gatehouse-discover","method":"server/discover"`))
+	})
 	if len(records) != 1 {
 		t.Errorf("%s: %d records", m.name, len(records))
 		return false
 	}
 	r := records[0]
+	translated := p.legacy && m.headers["Mcp-Protocol-Version"] == modern && r.Outcome == "allow"
+	if translated && len(bodies) == 0 { // the gateway answers what older servers do not have
+		return false
+	}
 	if len(bodies) == 0 {
 		p.stopped++
 		if r.Outcome != "reject" || !json.Valid(answer) || !bytes.Contains(answer, []byte(`"error":{`)) {
@@ -160,6 +170,12 @@ func (p *probe) send(t *testing.T, m posting) bool {
 		}
 		return false
 	}
+	if translated {
+		body := bodies[len(bodies)-1] // the first time the server refuses the message, and is connected to
+		older(r.Input.Params)
+		p.passages = append(p.passages, passage{m.name, body, r, p.server.seen(t)})
+		return true
+	}
 	if len(bodies) != 1 || r.Outcome != "allow" {
 		t.Errorf("%s: the server got %d messages, recorded %s: %.300q", m.name, len(bodies), r.Outcome, bodies)
 	}
@@ -168,6 +184,23 @@ func (p *probe) send(t *testing.T, m posting) bool {
 	}
 	p.passages = append(p.passages, passage{m.name, bodies[0], r, p.server.seen(t)})
 	return true
+}
+
+// older takes from params what the older revisions do not have.
+func older(params any) {
+	p, _ := params.(map[string]any)
+	for _, name := range []string{"inputResponses", "requestState", "task"} {
+		delete(p, name)
+	}
+	meta, _ := p["_meta"].(map[string]any)
+	for name := range meta {
+		if strings.HasPrefix(name, "io.modelcontextprotocol/") {
+			delete(meta, name)
+		}
+	}
+	if len(meta) == 0 {
+		delete(p, "_meta")
+	}
 }
 
 // TestDifferential sends the corpus to real servers. What reaches one means to every decoder, and to the
@@ -183,6 +216,7 @@ func TestDifferential(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newProbe(t, start(t))
+			p.legacy = name == "ts1"
 			executed := 0
 			for _, m := range all {
 				passed := false

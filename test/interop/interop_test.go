@@ -20,6 +20,8 @@ import (
 const (
 	legacy = "2025-11-25"
 	modern = "2026-07-28"
+	// modernOnly is a server of the newer revision that refuses clients of the older ones.
+	modernOnly = "modern only"
 )
 
 func TestMain(m *testing.M) {
@@ -48,12 +50,13 @@ var (
 		{"go auto", goClient(modern)},
 		{"ts2 auto", nodeClient("ts2.mjs", "auto")},
 	}
+	// modernClients include one that knows no other revision.
+	modernClients = append(autoClients, client{"ts2 pinned", nodeClient("ts2.mjs", "pinned")})
 )
 
-// TestLegacySession has all clients in front of a server that only knows sessions. Those that look for the
-// newer revision first have to come down to this one by themselves.
+// TestLegacySession has the clients that open sessions in front of a server that only knows sessions.
 func TestLegacySession(t *testing.T) {
-	for _, c := range append(legacyClients, autoClients...) {
+	for _, c := range legacyClients {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			tell(t, c, newServer(t, legacy), story(legacy))
@@ -61,9 +64,30 @@ func TestLegacySession(t *testing.T) {
 	}
 }
 
-// TestModern has the clients that can in front of a server of the newer revision, without sessions.
+// TestModernClientsLegacyServer has clients of the newer revision in front of a server that only knows
+// sessions: the gateway is a server of the newer one to them.
+func TestModernClientsLegacyServer(t *testing.T) {
+	for _, c := range modernClients {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tell(t, c, newServer(t, legacy), story(modern))
+		})
+	}
+}
+
+// TestLegacyClientsModernServer has clients that open sessions in front of a server that knows none.
+func TestLegacyClientsModernServer(t *testing.T) {
+	for _, c := range legacyClients {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tell(t, c, newServer(t, modernOnly), story(legacy))
+		})
+	}
+}
+
+// TestModern has the clients that can speak it in front of a server of the newer revision, without sessions.
 func TestModern(t *testing.T) {
-	for _, c := range autoClients {
+	for _, c := range modernClients {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			tell(t, c, newServer(t, modern), story(modern))
@@ -74,11 +98,13 @@ func TestModern(t *testing.T) {
 // TestReferenceServer has all clients in front of the TypeScript reference server.
 func TestReferenceServer(t *testing.T) {
 	upstream := referenceServer(t)
-	for _, c := range append(legacyClients, autoClients...) {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			tell(t, c, upstream, referenceStory())
-		})
+	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
+		for _, c := range clients {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				tell(t, c, upstream, referenceStory(version))
+			})
+		}
 	}
 }
 
@@ -86,11 +112,13 @@ func TestReferenceServer(t *testing.T) {
 // found out.
 func TestSSEServer(t *testing.T) {
 	upstream := sseServer(t)
-	for _, c := range append(legacyClients, autoClients...) {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			tell(t, c, upstream, referenceStory())
-		})
+	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
+		for _, c := range clients {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				tell(t, c, upstream, referenceStory(version))
+			})
+		}
 	}
 	t.Run("configured", func(t *testing.T) {
 		t.Parallel()
@@ -100,7 +128,7 @@ func TestSSEServer(t *testing.T) {
 				config["mcpServers"].(map[string]any)["default"].(map[string]any)["type"] = "sse"
 			},
 		})
-		playAt(t, legacyClients[0], gateway.URL, referenceStory())
+		playAt(t, legacyClients[0], gateway.URL, referenceStory(legacy))
 	})
 }
 
@@ -114,7 +142,12 @@ func tell(t *testing.T, c client, upstream string, story []step) {
 // playAt plays a story with one client at an endpoint.
 func playAt(t *testing.T, c client, endpoint string, story []step) {
 	t.Helper()
-	seen := c.play(t, endpoint, story)
+	check(t, story, c.play(t, endpoint, story))
+}
+
+// check compares what a client saw with what its story has.
+func check(t *testing.T, story []step, seen []outcome) {
+	t.Helper()
 	if len(seen) != len(story) {
 		t.Fatalf("%d outcomes of %d steps", len(seen), len(story))
 	}

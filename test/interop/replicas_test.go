@@ -27,7 +27,7 @@ func TestReplicas(t *testing.T) {
 	}{
 		{legacyClients[0], func(t *testing.T) string { return newServer(t, legacy) }, story(legacy)},
 		{legacyClients[1], func(t *testing.T) string { return newServer(t, legacy) }, story(legacy)},
-		{legacyClients[2], referenceServer, referenceStory()},
+		{legacyClients[2], referenceServer, referenceStory(legacy)},
 		{autoClients[0], func(t *testing.T) string { return newServer(t, modern) }, story(modern)},
 		{autoClients[1], func(t *testing.T) string { return newServer(t, modern) }, story(modern)},
 	} {

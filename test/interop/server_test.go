@@ -4,9 +4,11 @@ package interop
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -14,7 +16,7 @@ import (
 )
 
 // newServer starts a server of the official Go SDK in this process and returns the URL of its endpoint. It
-// speaks one era: sessions (legacy) or none (modern).
+// speaks sessions (legacy) or prefers none (modern, modernOnly).
 func newServer(t *testing.T, version string) string {
 	s := httptest.NewServer(newHandler(version))
 	t.Cleanup(func() {
@@ -25,8 +27,12 @@ func newServer(t *testing.T, version string) string {
 }
 
 func newMCPServer() *mcp.Server {
-	server := mcp.NewServer(&mcp.Implementation{Name: "interop", Version: "1.0.0"}, nil)
+	server := mcp.NewServer(&mcp.Implementation{Name: "interop", Version: "1.0.0"}, &mcp.ServerOptions{
+		SubscribeHandler:   func(context.Context, *mcp.SubscribeRequest) error { return nil },
+		UnsubscribeHandler: func(context.Context, *mcp.UnsubscribeRequest) error { return nil },
+	})
 	addTools(server)
+	addWaiting(server)
 	addQuestions(server)
 	addResource(server, "test://public", "for all")
 	addResource(server, "test://private", "for nobody")
@@ -39,10 +45,28 @@ func newHandler(version string) http.Handler {
 	server := newMCPServer()
 	handler := mcp.NewStreamableHTTPHandler(
 		func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: version == modern})
+		&mcp.StreamableHTTPOptions{Stateless: version != legacy})
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", handler)
+	mux.HandleFunc("/mcp", func(w http.ResponseWriter, r *http.Request) {
+		if version == modernOnly && r.Header.Get("Mcp-Protocol-Version") < modern {
+			refuseLegacy(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
 	return mux
+}
+
+// refuseLegacy answers a client of an older revision as the newer one has it. The SDK's own server serves
+// such clients too, as far as that goes without sessions.
+func refuseLegacy(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"no MCP-Protocol-Version"}}`)
 }
 
 // input is what the tools take; each uses what it needs.
@@ -80,6 +104,24 @@ func addTools(s *mcp.Server) {
 		add(fmt.Sprintf("grown_%d", grown), plain(func(input) string { return "new" }))
 		return "grown"
 	}))
+}
+
+// addWaiting adds a tool that waits until it is cancelled, and one that tells how many do.
+func addWaiting(s *mcp.Server) {
+	var waiting, cancelled atomic.Int32
+	mcp.AddTool(s, &mcp.Tool{Name: "wait"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ input) (*mcp.CallToolResult, any, error) {
+		waiting.Add(1)
+		<-ctx.Done()
+		waiting.Add(-1)
+		cancelled.Add(1)
+		return nil, nil, ctx.Err()
+	})
+	mcp.AddTool(s, &mcp.Tool{Name: "waiting"}, plain(func(input) string {
+		return fmt.Sprintf("%d waiting, %d cancelled", waiting.Load(), cancelled.Load())
+	}))
+	mcp.AddTool(s, &mcp.Tool{Name: "touch"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ input) (*mcp.CallToolResult, any, error) {
+		return textResult("touched"), nil, s.ResourceUpdated(ctx, &mcp.ResourceUpdatedNotificationParams{URI: "test://public"})
+	})
 }
 
 // count tells of its progress three times before it answers.

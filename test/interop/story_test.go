@@ -5,7 +5,7 @@ package interop
 func story(version string) []step {
 	return []step{
 		{Do: "version", want: want{text: version}},
-		{Do: "tools", want: want{names: []string{"alert", "ask", "ask_password", "convert", "count", "echo", "greet", "grow", "think"}}},
+		{Do: "tools", want: want{names: []string{"alert", "ask", "ask_password", "convert", "count", "echo", "greet", "grow", "think", "touch", "wait", "waiting"}}},
 		{Do: "call", Name: "echo", Args: args{"text": "hello"}, want: want{text: "hello"}},
 		{Do: "call", Name: "secret", want: denied(403, "policy_deny", "role_mismatch")},
 		{Do: "call", Name: "echo", Args: args{"text": "still here"}, want: want{text: "still here"}},
@@ -30,9 +30,9 @@ func story(version string) []step {
 }
 
 // referenceStory is what every client does in front of the TypeScript reference server.
-func referenceStory() []step {
+func referenceStory(version string) []step {
 	return []step{
-		{Do: "version", want: want{text: legacy}},
+		{Do: "version", want: want{text: version}},
 		{Do: "tools", want: want{lacks: "get-env"}},
 		{Do: "call", Name: "echo", Args: args{"message": "hello"}, want: want{text: "Echo: hello"}},
 		{Do: "call", Name: "get-env", want: denied(403, "policy_deny", "role_mismatch")},

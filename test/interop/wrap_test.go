@@ -14,15 +14,14 @@ import (
 // serveStdio has this test binary be the Go server on its standard input and output.
 const serveStdio = "GATEHOUSE_TEST_STDIO"
 
-// TestWrap has all clients start the Go server as a desktop client does, with the policy around it. Each
-// speaks to it in the era that it would speak without.
+// TestWrap has all clients start the Go server as a desktop client does, with the policy around it.
 func TestWrap(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := []string{"env", serveStdio + "=1", self}
-	for version, clients := range map[string][]client{legacy: legacyClients, modern: autoClients} {
+	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
 		for _, c := range clients {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
@@ -34,23 +33,26 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// TestWrapRealServers has all clients start servers from npm. They only know sessions.
+// TestWrapRealServers has all clients start servers from npm. They only know sessions, which clients of the newer
+// revision need not know.
 func TestWrapRealServers(t *testing.T) {
 	harness.Npm(t, "node")
-	for _, c := range append(legacyClients, autoClients...) {
-		for name, server := range realServers {
-			t.Run(c.name+" "+name, func(t *testing.T) {
-				t.Parallel()
-				dir := t.TempDir()
-				if err := os.WriteFile(filepath.Join(dir, "hello.txt"), []byte("hello there"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				command, story := server(dir)
-				memory := "MEMORY_FILE_PATH=" + filepath.Join(dir, "memory.jsonl")
-				w := wrap(t, append([]string{"env", memory, "node", npmServer(t, name)}, command...)...)
-				playAt(t, c, w.endpoint, onStdio(c, story))
-				w.check(t, legacy)
-			})
+	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
+		for _, c := range clients {
+			for name, server := range realServers {
+				t.Run(c.name+" "+name, func(t *testing.T) {
+					t.Parallel()
+					dir := t.TempDir()
+					if err := os.WriteFile(filepath.Join(dir, "hello.txt"), []byte("hello there"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					command, story := server(dir, version)
+					memory := "MEMORY_FILE_PATH=" + filepath.Join(dir, "memory.jsonl")
+					w := wrap(t, append([]string{"env", memory, "node", npmServer(t, name)}, command...)...)
+					playAt(t, c, w.endpoint, onStdio(c, story))
+					w.check(t, version)
+				})
+			}
 		}
 	}
 }
@@ -66,13 +68,13 @@ func onStdio(c client, story []step) []step {
 	return story
 }
 
-// realServers are the arguments of each server, which may use a folder, and what clients do with it.
-var realServers = map[string]func(dir string) (arguments []string, story []step){
-	"everything": func(string) ([]string, []step) { return []string{"stdio"}, referenceStory() },
-	"filesystem": func(dir string) ([]string, []step) {
+// realServers are the arguments of each server, which may use a folder, and what clients of a version do with it.
+var realServers = map[string]func(dir, version string) (arguments []string, story []step){
+	"everything": func(_, version string) ([]string, []step) { return []string{"stdio"}, referenceStory(version) },
+	"filesystem": func(dir, version string) ([]string, []step) {
 		hello := args{"path": filepath.Join(dir, "hello.txt")}
 		return []string{dir}, []step{
-			{Do: "version", want: want{text: legacy}},
+			{Do: "version", want: want{text: version}},
 			{Do: "tools", want: want{lacks: "write_file"}},
 			{Do: "call", Name: "read_text_file", Args: hello, want: want{text: "hello there"}},
 			{
@@ -83,7 +85,7 @@ var realServers = map[string]func(dir string) (arguments []string, story []step)
 			{Do: "call", Name: "read_text_file", Args: hello, want: want{text: "hello there"}},
 		}
 	},
-	"memory": func(string) ([]string, []step) {
+	"memory": func(string, string) ([]string, []step) {
 		ada := []args{{"name": "Ada", "entityType": "person", "observations": []string{"counts"}}}
 		return nil, []step{
 			{Do: "tools", want: want{lacks: "delete_entities"}},
@@ -95,7 +97,7 @@ var realServers = map[string]func(dir string) (arguments []string, story []step)
 			{Do: "call", Name: "read_graph", want: want{contains: "counts"}},
 		}
 	},
-	"sequential-thinking": func(string) ([]string, []step) {
+	"sequential-thinking": func(string, string) ([]string, []step) {
 		thought := args{"thought": "so", "nextThoughtNeeded": false, "thoughtNumber": 1, "totalThoughts": 1}
 		return nil, []step{
 			{Do: "tools", want: want{names: []string{"sequentialthinking"}}},

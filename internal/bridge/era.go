@@ -1,0 +1,143 @@
+package bridge
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+)
+
+// refusesModern reports whether an answer to a modern message shows that the server is of the older era, and
+// did nothing. It may have to look at the first event of a stream, which the answer then still gives.
+func refusesModern(method string, a *mcp.Answer) bool {
+	discovers := method == "server/discover"
+	switch a.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
+	case http.StatusOK, statusNone:
+		if !discovers {
+			return false
+		}
+	default:
+		return false
+	}
+	m := firstIn(a)
+	if m == nil {
+		return a.Status >= http.StatusBadRequest
+	}
+	switch code := codeOf(m); {
+	case m.Result.Exists():
+		return discovers && m.Result.Get("supportedVersions").Kind() == '[' && !hasModern(m.Result.Get("supportedVersions"))
+	case code == codeWrongVersion:
+		return !hasModern(m.Error.Get("data").Get("supported"))
+	case code <= codeFirstReserved && code >= codeLastReserved:
+		return false
+	case discovers: // every modern server has it
+		return true
+	case !m.ID.Exists():
+		return true
+	default:
+		return code != mcp.CodeNoMethod && code != mcp.CodeInvalidParams
+	}
+}
+
+// hasModern reports whether a list of revisions has one that the bridge speaks, or a newer one.
+func hasModern(versions mcp.Value) bool {
+	for v := range versions.Items() {
+		if v.String() >= mcp.Modern {
+			return true
+		}
+	}
+	return false
+}
+
+// refusesLegacy reports whether an answer to a legacy message shows that the server knows modern ones only.
+func refusesLegacy(a *mcp.Answer) bool {
+	if a.Status != http.StatusBadRequest {
+		return false
+	}
+	m := firstIn(a)
+	if m == nil {
+		return false
+	}
+	code := codeOf(m)
+	return code == mcp.CodeHeaderMismatch || code == codeWrongVersion && hasModern(m.Error.Get("data").Get("supported"))
+}
+
+// refusesInitialize reports whether an answer to initialize may be that of a server that does not know it.
+func refusesInitialize(a *mcp.Answer) bool {
+	switch a.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
+		return true
+	case http.StatusOK, statusNone:
+		m := firstIn(a)
+		return m != nil && m.Error.Exists()
+	}
+	return false
+}
+
+// firstIn is the response that an answer gives or begins with, if it does.
+func firstIn(a *mcp.Answer) *mcp.Message {
+	text := a.Text
+	if a.Events != nil {
+		text = peek(a)
+	}
+	m, bad := mcp.ParseServer(text)
+	if bad != nil || !m.IsResponse() {
+		return nil
+	}
+	return m
+}
+
+// peek is the data of the first event that has any.
+func peek(a *mcp.Answer) string {
+	seen := &peeked{Events: a.Events}
+	a.Events = seen
+	for {
+		ev, err := seen.Events.Next()
+		seen.first, seen.err = append(seen.first, ev), err
+		if err != nil || ev.Data != "" {
+			return ev.Data
+		}
+	}
+}
+
+// peeked are events of which the first were seen already.
+type peeked struct {
+	mcp.Events
+	first []mcp.Event
+	err   error // of the last of the first
+}
+
+func (p *peeked) Next() (mcp.Event, error) {
+	if len(p.first) == 0 {
+		return p.Events.Next()
+	}
+	ev := p.first[0]
+	if p.first = p.first[1:]; len(p.first) == 0 && p.err != nil {
+		return mcp.Event{}, p.err
+	}
+	return ev, nil
+}
+
+// response reads an answer up to the response to a request of the bridge's own. What else a server tells in
+// between belongs to nobody.
+func response(a *mcp.Answer, id string) *mcp.Message {
+	defer a.Close()
+	for text := a.Text; ; {
+		if a.Events != nil {
+			ev, err := a.Events.Next()
+			if err != nil {
+				return nil
+			}
+			if text = ev.Data; text == "" {
+				continue
+			}
+		}
+		m, bad := mcp.ParseServer(text)
+		if bad == nil && m.IsResponse() && (m.ID.Text() == id || m.Error.Exists() && !m.ID.Exists()) {
+			return m
+		}
+		if a.Events == nil {
+			return nil
+		}
+	}
+}
