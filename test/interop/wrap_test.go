@@ -57,6 +57,33 @@ func TestWrapRealServers(t *testing.T) {
 	}
 }
 
+// TestServeRealServers has all clients use the same servers over HTTP, behind a gateway that starts them.
+func TestServeRealServers(t *testing.T) {
+	harness.Npm(t, "node")
+	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
+		for _, c := range clients {
+			for name, server := range realServers {
+				t.Run(c.name+" "+name, func(t *testing.T) {
+					t.Parallel()
+					dir := t.TempDir()
+					if err := os.WriteFile(filepath.Join(dir, "hello.txt"), []byte("hello there"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					arguments, story := server(dir, version)
+					gateway := harness.StartGateway(t, harness.Options{
+						Command: append([]string{"node", npmServer(t, name)}, arguments...), Policy: "testdata/policy",
+						Change: func(config map[string]any) {
+							behind := config["mcpServers"].(map[string]any)["default"].(map[string]any)
+							behind["env"] = map[string]string{"MEMORY_FILE_PATH": filepath.Join(dir, "memory.jsonl")}
+						},
+					})
+					playAt(t, c, gateway.URL, story)
+				})
+			}
+		}
+	}
+}
+
 // onStdio is a story without the progress that a client of the TypeScript SDK drops there, with or without
 // the policy: it hands a notification over later than a response that comes with it.
 func onStdio(c client, story []step) []step {
