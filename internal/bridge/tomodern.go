@@ -112,7 +112,7 @@ func open(m *mcp.Message, discovered mcp.Value) *mcp.Answer {
 	return a
 }
 
-var legacyVersions = []string{newestLegacy, "2025-06-18", "2025-03-26", "2024-11-05"}
+var legacyVersions = mcp.Versions[1:]
 
 // toModern has a modern server serve what a legacy client sends in a session of the bridge's own.
 func (b *Bridge) toModern(ctx context.Context, out *mcp.Outgoing, token string) (*mcp.Answer, *mcp.Error) {

@@ -16,7 +16,7 @@ import (
 const Modern = "2026-07-28"
 
 // Versions are the protocol revisions the gateway carries, the newest first.
-var Versions = []string{Modern, "2025-11-25", "2025-06-18", "2025-03-26"}
+var Versions = []string{Modern, "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"}
 
 // Twin is the method by which clients of the other era connect, for one of the
 // two, and empty for any other.
