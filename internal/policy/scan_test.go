@@ -76,6 +76,11 @@ func TestScan(t *testing.T) {
 		{`"é!"`, true, "é!"},
 		{`"endx"`, true, "x"},
 		{`"\u001bAKIA"`, false, "AKIA"},
+		{`"\nsk-\tAKIA"`, true, "AKIA sk-"},
+		{`"AK\nIA \\nAKIA\\"`, true, "AKIA"},
+		{`"a\r\nb\r\\n"`, false, ""},
+		{`"\b"`, false, ""},
+		{`"\f"`, false, ""},
 	} {
 		for _, in := range []Input{
 			{Phase: Response, Response: value(t, tc.text)},
@@ -91,6 +96,29 @@ func TestScan(t *testing.T) {
 	for _, in := range []Input{{Phase: Request, Params: value(t, `"AKIA"`)}, {Phase: Response}, {Phase: ServerRequest}} {
 		if s := c.of(&in); s != nil {
 			t.Errorf("%s: %+v", in.Phase, s)
+		}
+	}
+}
+
+// Marks that JSON writes in more than one way are found all the same.
+func TestScanOfEscapedMarks(t *testing.T) {
+	c := newScanner(map[string]any{"secrets": map[string]any{"a/b": "", "q": ""}})
+	d := newScanner(map[string]any{"secrets": map[string]any{"\n--": "", `"k"`: "", `\x`: "", "n-": ""}})
+	for _, tc := range []struct {
+		c           *scanner
+		text, marks string
+	}{
+		{c, `"a/b"`, "a/b"},
+		{c, `"a\/b \u0071"`, "a/b q"},
+		{c, `"a\\/b"`, ""},
+		{d, `"\n--"`, "\n-- "},
+		{d, `"\\n--"`, "n- "},
+		{d, `"\u000a--"`, "\n-- "},
+		{d, `"\"k\" \\x"`, `"k" \x `},
+	} {
+		s := tc.c.of(&Input{Phase: Response, Response: value(t, tc.text)})
+		if got := strings.Join(s.marks, " "); strings.TrimSpace(got) != strings.TrimSpace(tc.marks) || !s.plain {
+			t.Errorf("%s: plain %t, marks %q", tc.text, s.plain, got)
 		}
 	}
 }
