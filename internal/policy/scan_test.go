@@ -17,12 +17,24 @@ import (
 // starter is the starter policies.
 func starter(t testing.TB) *Snapshot {
 	t.Helper()
+	files := starterFiles(t)
+	raw, err := os.ReadFile("../../policies/data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["data.json"] = string(raw)
+	return load(t, files)
+}
+
+// starterFiles are those of the starter policies, without their data.
+func starterFiles(t testing.TB) map[string]string {
+	t.Helper()
 	paths, err := filepath.Glob("../../policies/*.rego")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no starter policies: %v", err)
 	}
 	files := map[string]string{}
-	for _, path := range append(paths, "../../policies/data.json") {
+	for _, path := range paths {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +43,7 @@ func starter(t testing.TB) *Snapshot {
 			files[filepath.Base(path)] = string(raw)
 		}
 	}
-	return load(t, files)
+	return files
 }
 
 func TestScan(t *testing.T) {
