@@ -15,6 +15,8 @@ var secretKeys = byFirst(
 // secretNames are such names as a whole: within others they mean anything.
 var secretNames = map[string]bool{"pass": true, "pin": true, "otp": true, "auth": true, "totp": true, "cvv": true, "cvc": true}
 
+const maxSecretName = 4 // the length of the longest
+
 // secretMarks are what well-known kinds of secrets begin with.
 var secretMarks = byFirst(
 	"-----BEGIN", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "xoxb-", "xoxp-", "AIza", "eyJ",
@@ -41,7 +43,7 @@ func begins(s string, texts []string) bool {
 func secretKey(name string) bool {
 	var few [64]byte
 	bare := string(appendBare(few[:0], name))
-	if secretNames[bare] {
+	if len(bare) <= maxSecretName && secretNames[bare] {
 		return true
 	}
 	for i := range len(bare) {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -246,6 +247,7 @@ func (r *httpReply) Answer(a *mcp.Answer) error {
 		r.head(a, "")
 		return nil
 	}
+	r.w.Header().Set("Content-Length", strconv.Itoa(len(a.Text)))
 	r.head(a, "application/json")
 	_, err := io.WriteString(r.w, a.Text)
 	return err
@@ -257,8 +259,9 @@ func (r *httpReply) Event(a *mcp.Answer, ev mcp.Event) error {
 	if r.w.Header().Get("Content-Type") == "" {
 		r.w.Header().Set("X-Accel-Buffering", "no")
 		r.head(&mcp.Answer{Status: http.StatusOK, Session: a.Session}, "text/event-stream")
+	} else {
+		r.allowTime()
 	}
-	r.allowTime()
 	text := ": \n\n"
 	switch {
 	case ev.Data != "":
