@@ -155,7 +155,12 @@ func result(b *testing.B, size int) mcp.Value {
 	if err != nil {
 		b.Fatal(err)
 	}
-	v, err := mcp.ParseValue(`{"content":[{"type":"text","text":` + string(text) + `}],"isError":false}`)
+	return parse(b, `{"content":[{"type":"text","text":`+string(text)+`}],"isError":false}`)
+}
+
+func parse(b *testing.B, text string) mcp.Value {
+	b.Helper()
+	v, err := mcp.ParseValue(text)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -206,10 +211,19 @@ func BenchmarkDecision(b *testing.B) {
 		in := call(b)
 		decide(b, s, in, true)
 	})
-	for _, size := range []int{2 << 10, 64 << 10} {
+	for _, size := range []int{2 << 10, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("response-%dKB", size>>10), func(b *testing.B) {
 			in := call(b)
 			in.Phase, in.Response = policy.Response, result(b, size)
+			in.Begin()
+			decide(b, s, in, false)
+		})
+	}
+	for _, size := range []int{64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("response-%dKB-with-a-secret", size>>10), func(b *testing.B) {
+			in := call(b)
+			text := strings.Replace(result(b, size).Text(), "in plain words", "AKIAIOSFODNN7EXAMPLE", 1)
+			in.Phase, in.Response = policy.Response, parse(b, text)
 			in.Begin()
 			decide(b, s, in, false)
 		})
