@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,6 +34,25 @@ func starter(b *testing.B) *policy.Snapshot {
 
 func starterEngine(b *testing.B) *policy.Engine {
 	b.Helper()
+	return engineOf(b, starterDir(b, nil))
+}
+
+func engineOf(b *testing.B, dir string) *policy.Engine {
+	b.Helper()
+	debug.SetGCPercent(400) // as the gateway has it
+	engine := policy.New(policy.Config{
+		Bundle: dir, Decision: "mcp/decision", Timeout: time.Second, Log: slog.New(slog.DiscardHandler),
+	})
+	b.Cleanup(engine.Close)
+	if err := engine.Reload(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	return engine
+}
+
+// starterDir is a bundle of the starter policies, whose data may be changed.
+func starterDir(b *testing.B, change func(data map[string]any)) string {
+	b.Helper()
 	dir := b.TempDir()
 	rego, err := filepath.Glob("../policies/*.rego")
 	if err != nil || len(rego) == 0 {
@@ -43,17 +63,18 @@ func starterEngine(b *testing.B) *policy.Engine {
 			copyFile(b, path, filepath.Join(dir, filepath.Base(path)))
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "data.json"), dataWithRole(b), 0o600); err != nil {
+	data := dataWithRole(b)
+	if change != nil {
+		change(data)
+	}
+	raw, err := json.Marshal(data)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "data.json"), raw, 0o600)
+	}
+	if err != nil {
 		b.Fatal(err)
 	}
-	engine := policy.New(policy.Config{
-		Bundle: dir, Decision: "mcp/decision", Timeout: time.Second, Log: slog.New(slog.DiscardHandler),
-	})
-	b.Cleanup(engine.Close)
-	if err := engine.Reload(context.Background()); err != nil {
-		b.Fatal(err)
-	}
-	return engine
+	return dir
 }
 
 func copyFile(b *testing.B, from, to string) {
@@ -67,7 +88,7 @@ func copyFile(b *testing.B, from, to string) {
 	}
 }
 
-func dataWithRole(b *testing.B) []byte {
+func dataWithRole(b *testing.B) map[string]any {
 	b.Helper()
 	raw, err := os.ReadFile("../policies/data.json")
 	if err != nil {
@@ -77,15 +98,12 @@ func dataWithRole(b *testing.B) []byte {
 	if err := json.Unmarshal(raw, &data); err != nil {
 		b.Fatal(err)
 	}
-	tools := map[string]bool{"echo": true, "temp.convert": true}
+	tools := map[string]any{"echo": true, "temp.convert": true}
 	for n := 0; n < 1000; n += 2 {
 		tools[toolName(n)] = true
 	}
 	data["roles"].(map[string]any)[role] = map[string]any{"tools": map[string]any{"*": tools}}
-	if raw, err = json.Marshal(data); err != nil {
-		b.Fatal(err)
-	}
-	return raw
+	return data
 }
 
 func toolName(n int) string { return fmt.Sprintf("tool.number_%d", n) }
@@ -137,7 +155,12 @@ func result(b *testing.B, size int) mcp.Value {
 	if err != nil {
 		b.Fatal(err)
 	}
-	v, err := mcp.ParseValue(`{"content":[{"type":"text","text":` + string(text) + `}],"isError":false}`)
+	return parse(b, `{"content":[{"type":"text","text":`+string(text)+`}],"isError":false}`)
+}
+
+func parse(b *testing.B, text string) mcp.Value {
+	b.Helper()
+	v, err := mcp.ParseValue(text)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -188,10 +211,19 @@ func BenchmarkDecision(b *testing.B) {
 		in := call(b)
 		decide(b, s, in, true)
 	})
-	for _, size := range []int{2 << 10, 64 << 10} {
+	for _, size := range []int{2 << 10, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("response-%dKB", size>>10), func(b *testing.B) {
 			in := call(b)
 			in.Phase, in.Response = policy.Response, result(b, size)
+			in.Begin()
+			decide(b, s, in, false)
+		})
+	}
+	for _, size := range []int{64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("response-%dKB-with-a-secret", size>>10), func(b *testing.B) {
+			in := call(b)
+			text := strings.Replace(result(b, size).Text(), "in plain words", "AKIAIOSFODNN7EXAMPLE", 1)
+			in.Phase, in.Response = policy.Response, parse(b, text)
 			in.Begin()
 			decide(b, s, in, false)
 		})

@@ -11,26 +11,26 @@
 package mcp
 
 deny contains {"reason": "arguments_not_an_object", "code": "validation_failed"} if {
-	some _ in bounds_that_apply
+	some _ in bounds_to_check
 	not is_object(object.get(input.tool, "args", {}))
 }
 
 # A required argument that is null is as good as missing.
 deny contains {"reason": "argument_missing", "code": "validation_failed"} if {
-	some bounds in bounds_that_apply
+	some bounds in bounds_to_check
 	some name in bounds.required
 	object.get(arguments, name, null) == null
 }
 
 deny contains {"reason": "argument_unknown", "code": "validation_failed"} if {
-	some bounds in bounds_that_apply
+	some bounds in bounds_to_check
 	bounds.additionalProperties == false
 	some name, _ in arguments
 	not bounds.properties[name]
 }
 
 deny contains {"reason": bound_reason(keyword), "code": "validation_failed"} if {
-	some bounds in bounds_that_apply
+	some bounds in bounds_to_check
 	some name, bound in bounds.properties
 	value := arguments[name]
 	some keyword, limit in bound
@@ -38,14 +38,14 @@ deny contains {"reason": bound_reason(keyword), "code": "validation_failed"} if 
 }
 
 deny contains {"reason": "argument_bound_unknown", "code": "validation_failed"} if {
-	some bounds in bounds_that_apply
+	some bounds in bounds_to_check
 	some bound in bounds.properties
 	not is_object(bound)
 }
 
 # What an argument holds, where its bound says something about that.
 deny contains {"reason": reason, "code": "validation_failed"} if {
-	some bounds in bounds_that_apply
+	some bounds in bounds_to_check
 	some name, bound in bounds.properties
 	some keyword in ["items", "properties"]
 	bound[keyword]
@@ -54,9 +54,12 @@ deny contains {"reason": reason, "code": "validation_failed"} if {
 }
 
 # The bounds of this server's tool, and those of the tool on any server; those that all
-# tenants share, and those of the caller's: all of them apply.
-bounds_that_apply := array.concat(
+# tenants share, and those of the caller's: all of them apply. The shared ones are not
+# checked once more where the gateway says that it found them kept: it knows the common
+# keywords, and says nothing where a bound has any other.
+bounds_to_check := array.concat(
 	[bounds |
+		not input.bounds.kept == true
 		some server in [input.server, "*"]
 		bounds := data.arguments[server][input.tool.name]
 	],

@@ -51,6 +51,22 @@ test_argument_beside_the_known_ones if {
 	)
 }
 
+# The gateway says so only if it looked at all bounds that tenants share.
+test_kept_bounds_are_not_checked_again if {
+	hot := convert({"temp": 99999})
+	mcp.decision == {"allow": true} with input as object.union(hot, {"bounds": {"kept": true}})
+	every other in [null, {}, {"kept": false}, {"kept": "true"}, {"kept": 1}, true] {
+		mcp.decision == invalid("argument_out_of_range") with input as object.union(hot, {"bounds": other})
+	}
+}
+
+test_bounds_of_a_tenant_are_checked if {
+	own := object.union(as_role("dev", convert({"temp": 30})), {"user": {"claims": {"tenant": "acme"}}, "bounds": {"kept": true}})
+	bounds := {"*": {"temp.convert": {"properties": {"temp": {"maximum": 20}}}}}
+	mcp.decision == {"allow": true} with input as own with data.tenants as {"acme": {}}
+	mcp.decision == invalid("argument_out_of_range") with input as own with data.tenants as {"acme": {"arguments": bounds}}
+}
+
 # The gateway may then remember what it decided.
 test_no_bounds_no_look_at_the_arguments if {
 	every args in [null, [], {"any": "thing"}] {

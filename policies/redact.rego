@@ -4,7 +4,7 @@
 # prompt messages, instructions, errors, the params of a notification.
 #
 # Walking a result is the dear part, so a cheap look comes first: at input.scan, in which the
-# gateway says what it found in one pass, and where that finds something or is not there, at
+# gateway says what it found in one pass, and where that finds controls or is not there, at
 # the JSON text. Both may suspect too much, never too little: whatever the full pass would
 # change is in that text as one of the markers below. Add a secret in data.json, under a text
 # that each match has. personal.rego adds personal data, where that is asked for.
@@ -43,25 +43,19 @@ leaving := input.params if input.phase == "server_request"
 # Where personal data is to be masked, nothing is clean before each text was looked at.
 suspicious if some _ in kinds
 
-suspicious if {
-	not scanned_clean
-	has_controls
-}
+suspicious if has_controls
 
-suspicious if {
-	not scanned_clean
-	some _ in suspected_secrets
-}
+suspicious if some _ in suspected_secrets
 
-# No control character anywhere, and no marker of a secret.
-scanned_clean if {
+# The markers that occur, if there is no control character anywhere.
+scanned := input.scan.marks if {
 	input.scan.plain == true
-	input.scan.marks == []
+	is_array(input.scan.marks)
 }
 
 # JSON escapes the C0 controls: \u00XX, and \b, \f, \r. A literal backslash in a text
 # looks the same here, which only costs a walk.
-json_text := json.marshal(leaving)
+json_text := json.marshal(leaving) if not scanned
 
 has_controls if contains(json_text, `\u000`)
 
@@ -97,7 +91,10 @@ percent_prefixes := [
 ]
 
 # Controls may have taken a marker apart, so what counts is the text without them.
+suspected_secrets contains data.secrets[marker] if some marker in scanned
+
 suspected_secrets contains pattern if {
+	not scanned
 	some marker, pattern in data.secrets
 	contains(bare_text, marker)
 }

@@ -247,11 +247,22 @@ test_any_other_scan_leads_to_a_walk if {
 	every scan in [
 		null, true, [], {}, {"plain": true}, {"marks": []}, {"plain": "true", "marks": []},
 		{"plain": false, "marks": []}, {"plain": true, "marks": {}}, {"plain": true, "marks": null},
-		{"plain": true, "marks": ["AKIA"]},
 	] {
 		got := mcp.decision.patch[0].value with input as scanned(text_result("\u001b[31mALERT\u001b[0m"), scan)
 		got == "ALERT"
 	}
+}
+
+# Without controls the marks of a scan say which secrets to look for.
+test_the_marks_of_a_scan if {
+	doc := text_result("key AKIAIOSFODNN7EXAMPLE")
+	every marks in [["AKIA"], ["AKIA", "sk-"], ["of", "AKIA", "another bundle"]] {
+		got := mcp.decision.patch[0].value with input as scanned(doc, {"plain": true, "marks": marks})
+		got == "key [redacted]"
+	}
+	mcp.decision == {"allow": true} with input as scanned(doc, {"plain": true, "marks": ["sk-"]})
+	got := mcp.decision.patch[0].value with input as scanned(doc, {"plain": false, "marks": []})
+	got == "key [redacted]"
 }
 
 test_the_scan_of_a_server_request if {

@@ -19,6 +19,10 @@ type peer struct {
 	name string
 	url  string
 	cmd  *exec.Cmd
+
+	began time.Time
+	ready time.Duration // from its start to its first answer
+	idle  int           // its resident memory then, in KiB
 }
 
 // startAll starts the server, the bare proxy, and a gateway for each binary
@@ -46,6 +50,9 @@ func startAll(o *options, dir string) (peers []*peer, stop func(), err error) {
 	}
 	proxy.name = "httputil.ReverseProxy"
 	all = append(all, proxy)
+	if err := proxy.wait(); err != nil {
+		return nil, stop, err
+	}
 	binaries, err := gatehouses(o, dir)
 	if err != nil {
 		return nil, stop, err
@@ -57,13 +64,17 @@ func startAll(o *options, dir string) (peers []*peer, stop func(), err error) {
 				return nil, stop, err
 			}
 			all = append(all, p)
+			if err := p.wait(); err != nil {
+				return nil, stop, err
+			}
 		}
 	}
-	return all[1:], stop, waitAll(all[1:])
+	return all[1:], stop, nil
 }
 
 // startOwn starts this program with a subcommand that prints its address.
 func startOwn(self string, args ...string) (*peer, error) {
+	began := time.Now()
 	cmd := exec.Command(self, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -77,7 +88,7 @@ func startOwn(self string, args ...string) (*peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", args[0], err)
 	}
-	return &peer{name: args[0], url: "http://" + strings.TrimSpace(line), cmd: cmd}, nil
+	return &peer{name: args[0], url: "http://" + strings.TrimSpace(line), cmd: cmd, began: began}, nil
 }
 
 // gatehouses are the binaries to measure.
@@ -130,27 +141,27 @@ func startGatehouse(binary, mode, server, policies, dir string) (*peer, error) {
 	}
 	defer func() { _ = log.Close() }()
 	cmd.Stderr = log
-	return &peer{name: name, url: "http://" + address, cmd: cmd}, cmd.Start()
+	return &peer{name: name, url: "http://" + address, cmd: cmd, began: time.Now()}, cmd.Start()
 }
 
-// waitAll waits until every process answers.
-func waitAll(peers []*peer) error {
-	for _, p := range peers {
-		again := time.NewTicker(20 * time.Millisecond)
-		err := fmt.Errorf("%s does not answer", p.name)
-		for tries := 0; err != nil && tries < 500; tries++ {
-			<-again.C
-			var resp *http.Response
-			if resp, err = http.Get(p.url); err == nil {
-				err = resp.Body.Close()
-			}
-		}
-		again.Stop()
-		if err != nil {
-			return err
+// wait waits until a process answers.
+func (p *peer) wait() error {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	err := fmt.Errorf("%s does not answer", p.name)
+	for tries := 0; err != nil && tries < 10000; tries++ {
+		<-again.C
+		var resp *http.Response
+		if resp, err = http.Get(p.url); err == nil {
+			err = resp.Body.Close()
 		}
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	p.ready = time.Since(p.began)
+	p.idle, err = p.memory("VmRSS")
+	return err
 }
 
 // tick is the unit of CPU times in /proc; Linux has it at 100 to the second on

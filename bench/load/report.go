@@ -57,7 +57,7 @@ func printTable(out io.Writer, answer string, peers []*peer, results []result) e
 
 func printMemory(out io.Writer, peers []*peer) error {
 	var b strings.Builder
-	b.WriteString("\n| process | RSS MiB after the run | highest |\n|---|---|---|\n")
+	b.WriteString("\n| process | ms to its first answer | RSS MiB then | after the run | highest |\n|---|---|---|---|---|\n")
 	for _, p := range peers {
 		now, err := p.memory("VmRSS")
 		if err != nil {
@@ -67,7 +67,7 @@ func printMemory(out io.Writer, peers []*peer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "| %s | %.0f | %.0f |\n", p.name, float64(now)/1024, float64(peak)/1024)
+		fmt.Fprintf(&b, "| %s | %d | %.0f | %.0f | %.0f |\n", p.name, p.ready.Milliseconds(), float64(p.idle)/1024, float64(now)/1024, float64(peak)/1024)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

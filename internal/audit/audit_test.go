@@ -136,6 +136,29 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// Records of one exchange are what each would be by itself.
+func TestShared(t *testing.T) {
+	var shared Shared
+	large := `{"a":"` + strings.Repeat("a", maxShared) + `"}`
+	for _, params := range []string{`{"token":"x","b":[1]}`, `{"token":"x","b":[1]}`, large, `{"b":"sk-1"}`, ``, `{"b":"sk-1"}`, `[]`} {
+		r := full(t)
+		r.Input.Params = mcp.Value{}
+		if params != "" {
+			r.Input.Params = parse(t, params)
+		}
+		want := line(t, r, true)
+		for range 2 {
+			r.Shared = &shared
+			if got := line(t, r, true); got != want {
+				t.Errorf("%.40s:\n got %s\nwant %s", params, got, want)
+			}
+		}
+	}
+	if len(shared.text) > maxShared {
+		t.Errorf("%d bytes are kept", len(shared.text))
+	}
+}
+
 func TestMask(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"pin":1,"PASS":"x","ssh_key":"x","spin":1,"author":"x","compass":"x"}`: `{"pin":"***","PASS":"***","ssh_key":"***","spin":1,"author":"x","compass":"x"}`,

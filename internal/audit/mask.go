@@ -14,48 +14,6 @@ import (
 // masked stands for a value that a record must not hold.
 const masked = `"***"`
 
-// secretKeys are parts of names, in lower case without - and _, of members
-// whose value is a secret.
-var secretKeys = []string{
-	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "apikey", "accesskey", "privatekey",
-	"sshkey", "authorization", "cookie", "credential", "signature", "jwt", "requeststate", "taskid",
-}
-
-// secretNames are such names as a whole: within others they mean anything.
-var secretNames = map[string]bool{"pass": true, "pin": true, "otp": true, "auth": true, "totp": true, "cvv": true, "cvc": true}
-
-// secretMarks are what well-known kinds of secrets hold.
-var secretMarks = []string{
-	"-----BEGIN", "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "xoxb-", "xoxp-", "AIza", "eyJ", "Bearer ", "bearer ", "Basic ",
-}
-
-var bare = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
-
-func secretKey(name string) bool {
-	name = bare.Replace(strings.ToLower(name))
-	return secretNames[name] || slices.ContainsFunc(secretKeys, func(part string) bool { return strings.Contains(name, part) })
-}
-
-// secretText reports whether a word of the text begins like a secret.
-func secretText(s string) bool {
-	return slices.ContainsFunc(secretMarks, func(mark string) bool {
-		for rest := s; ; {
-			i := strings.Index(rest, mark)
-			if i < 0 {
-				return false
-			}
-			if at := len(s) - len(rest) + i; at == 0 || !alphanumeric(s[at-1]) {
-				return true
-			}
-			rest = rest[i+1:]
-		}
-	})
-}
-
-func alphanumeric(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
-
 // appendValue adds a value on one line, masked.
 func appendValue(b []byte, v mcp.Value) []byte {
 	switch v.Kind() {
@@ -76,13 +34,13 @@ func appendValue(b []byte, v mcp.Value) []byte {
 // appendObject adds an object. What its member says it is called tells of its
 // value too, as in {"name":"password","value":"…"}.
 func appendObject(b []byte, v mcp.Value) []byte {
-	named := secretKey(v.Get("name").String()) || secretKey(v.Get("key").String())
+	named := func() bool { return secretKey(v.Get("name").String()) || secretKey(v.Get("key").String()) }
 	b = append(b, '{')
 	for name, m := range v.Members() {
 		n := name.String()
 		b = append(appendString(comma(b), n), ':')
 		switch {
-		case secretKey(n) || named && n == "value":
+		case secretKey(n) || n == "value" && named():
 			b = append(b, masked...)
 		case m.IsString() && isURIName(n) && !secretText(m.String()):
 			b = appendString(b, MaskURI(m.String()))

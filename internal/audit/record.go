@@ -46,6 +46,7 @@ type Record struct {
 	Digest     string // of a rejected message: hex SHA-256
 	Patched    bool   // Input is not what was judged first, but what a patch made of it
 	Candidate  *Candidate
+	Shared     *Shared // may be nil
 }
 
 // A Candidate is what another policy decided than the one in force. Its line
@@ -94,7 +95,7 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 		b = append(key(b, "patched"), "true"...)
 	}
 	if withInput && r.Input != nil && r.Outcome != Reject {
-		b = appendInput(append(b, `,"input":`...), r.Input)
+		b = appendInput(append(b, `,"input":`...), r.Input, r.Shared)
 	}
 	return b
 }
@@ -159,7 +160,7 @@ func comma(b []byte) []byte {
 
 // appendInput adds the input as the policy saw it, masked, and without what
 // the server sent: results are for the caller alone.
-func appendInput(b []byte, in *policy.Input) []byte {
+func appendInput(b []byte, in *policy.Input, shared *Shared) []byte {
 	b = append(b, `{"version":1`...)
 	b = text(b, "phase", string(in.Phase))
 	b = text(b, "kind", in.Kind)
@@ -195,7 +196,7 @@ func appendInput(b []byte, in *policy.Input) []byte {
 	case in.Phase == policy.ServerRequest && in.Params.Exists(): // they are the server's
 		b = append(key(b, "params"), masked...)
 	default:
-		b = value(b, "params", in.Params)
+		b = shared.appendParams(b, in.Params)
 	}
 	if in.Response.Exists() {
 		b = append(key(b, "response"), masked...)
@@ -204,7 +205,7 @@ func appendInput(b []byte, in *policy.Input) []byte {
 		b = append(key(b, "error"), masked...)
 	}
 	b = text(b, "request_ip", in.RequestIP)
-	b = appendHeaders(key(b, "headers"), in.Headers)
+	b = shared.appendHeaders(b, in.Headers)
 	if in.ClientName != "" {
 		b = text(open(b, "client"), "name", in.ClientName)
 		b = append(text(b, "version", in.ClientVersion), '}')

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
@@ -23,6 +24,7 @@ type exchange struct {
 	kind     string            // the method that the message asks for, or that it answers
 	base     policy.Input      // what the policy is told in every phase
 	snapshot *policy.Snapshot  // nil if nothing is judged
+	shared   audit.Shared      // of all its records
 	begun    bool              // a stream to the client has begun
 	asked    map[string]string // by the server's ids: what the client knows its request by
 }

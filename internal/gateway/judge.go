@@ -241,7 +241,7 @@ func target(in *policy.Input) string {
 }
 
 func (e *exchange) newRecord(in *policy.Input) *audit.Record {
-	r := &audit.Record{Time: time.Now(), DecisionID: rand.Text(), Input: in, Mode: e.g.Mode}
+	r := &audit.Record{Time: time.Now(), DecisionID: rand.Text(), Input: in, Mode: e.g.Mode, Shared: &e.shared}
 	if e.snapshot != nil {
 		r.Revision, r.SHA256 = e.snapshot.Revision, e.snapshot.SHA256
 	}

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,11 +158,7 @@ func serverOf(path string) (string, bool) {
 }
 
 func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
-	types := r.Header.Values("Content-Type")
-	media, params, err := mime.ParseMediaType(strings.Join(types, ", "))
-	charset, other := params["charset"]
-	if err != nil || len(types) != 1 || media != "application/json" || len(params) > 1 ||
-		other && !strings.EqualFold(charset, "utf-8") || len(params) == 1 && !other {
+	if types := r.Header["Content-Type"]; len(types) != 1 || !isJSON(types[0]) {
 		return mcp.Refuse(http.StatusUnsupportedMediaType, "unsupported media type", "not plain application/json")
 	}
 	if len(r.Header.Values("Content-Encoding")) > 0 {
@@ -182,6 +179,17 @@ func (h *HTTP) readMessage(x *gateway.Exchange, r *http.Request) *mcp.Error {
 	}
 	x.Text = text
 	return nil
+}
+
+// isJSON reports whether a media type is that of JSON, in UTF-8 if it says so.
+func isJSON(text string) bool {
+	const plain = "application/json"
+	if text == plain {
+		return true
+	}
+	media, params, err := mime.ParseMediaType(text)
+	charset, stated := params["charset"]
+	return err == nil && media == plain && (len(params) == 0 || len(params) == 1 && stated && strings.EqualFold(charset, "utf-8"))
 }
 
 // dropConnectionNamed deletes the headers that Connection names: they are for
@@ -246,6 +254,7 @@ func (r *httpReply) Answer(a *mcp.Answer) error {
 		r.head(a, "")
 		return nil
 	}
+	r.w.Header().Set("Content-Length", strconv.Itoa(len(a.Text)))
 	r.head(a, "application/json")
 	_, err := io.WriteString(r.w, a.Text)
 	return err
@@ -257,8 +266,9 @@ func (r *httpReply) Event(a *mcp.Answer, ev mcp.Event) error {
 	if r.w.Header().Get("Content-Type") == "" {
 		r.w.Header().Set("X-Accel-Buffering", "no")
 		r.head(&mcp.Answer{Status: http.StatusOK, Session: a.Session}, "text/event-stream")
+	} else {
+		r.allowTime()
 	}
-	r.allowTime()
 	text := ": \n\n"
 	switch {
 	case ev.Data != "":

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Modern is the first revision of the stateless era. Older revisions open
@@ -412,17 +413,32 @@ const (
 	metaTask    = "io.modelcontextprotocol/related-task"
 )
 
+// folded maps names, folded and as they are, to themselves.
 func folded(names string) map[string]string {
 	m := map[string]string{}
 	for _, n := range strings.Fields(names) {
-		m[fold(n)] = n
+		m[fold(n)], m[n] = n, n
 	}
 	return m
 }
 
 // foldCase maps names to one form if a decoder that ignores case could take one
 // for the other. ToUpper maps U+017F to S, ToLower U+212A to k.
-func foldCase(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+func foldCase(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return strings.ToLower(strings.ToUpper(s))
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // fold is foldCase for decoders that ignore separators of words too.
 func fold(s string) string {
@@ -444,6 +460,9 @@ func CheckNames(object Value) error { return checkNames(object, protocolNames) }
 func checkNames(object Value, names map[string]string) error {
 	for name := range object.Members() {
 		s := name.String()
+		if names[s] == s {
+			continue // without folding
+		}
 		if exact, ok := names[fold(s)]; ok && exact != s {
 			return errName
 		}

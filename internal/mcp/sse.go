@@ -126,7 +126,7 @@ func (e *EventReader) line() ([]byte, error) {
 				continue
 			}
 		}
-		i := bytes.IndexAny(chunk, "\r\n")
+		i := lineEnd(chunk)
 		if i < 0 {
 			e.buf = append(e.buf, chunk...)
 			e.discard(len(chunk))
@@ -139,11 +139,26 @@ func (e *EventReader) line() ([]byte, error) {
 			}
 			continue
 		}
-		e.buf = append(e.buf, chunk[:i]...)
 		e.skipLF = chunk[i] == '\r'
-		e.discard(i + 1)
+		e.discard(i + 1) // which leaves the bytes where they are
+		if len(e.buf) == 0 {
+			return chunk[:i], nil
+		}
+		e.buf = append(e.buf, chunk[:i]...)
 		return e.buf, nil
 	}
+}
+
+// lineEnd is where the first line ends, or negative.
+func lineEnd(text []byte) int {
+	n := bytes.IndexByte(text, '\n')
+	if n < 0 {
+		return bytes.IndexByte(text, '\r')
+	}
+	if r := bytes.IndexByte(text[:n], '\r'); r >= 0 {
+		return r
+	}
+	return n
 }
 
 func (e *EventReader) skipMark() error {

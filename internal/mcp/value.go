@@ -64,7 +64,7 @@ func ParseValue(text string) (Value, error) {
 	dec := decoders.Get().(*jsontext.Decoder)
 	defer decoders.Put(dec)
 	dec.Reset(bytes.NewBufferString(text))
-	p := parser{dec: dec, doc: &document{text: text, nodes: make([]node, 0, 16+len(text)/24)}}
+	p := parser{dec: dec, doc: &document{text: text, nodes: make([]node, 0, 32+min(len(text)/128, 1024))}}
 	if err := p.value(0); err != nil {
 		return Value{}, explain(err)
 	}

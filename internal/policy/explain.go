@@ -25,7 +25,7 @@ func (s *Snapshot) Explain(document mcp.Value, tracer topdown.QueryTracer) Decis
 
 // Document is the whole document that an input is to this policy.
 func (s *Snapshot) Document(in *Input) (mcp.Value, error) {
-	native, err := ast.JSON(s.scanned(in).term(&reads{all: true}).Value)
+	native, err := ast.JSON(s.examined(in).term(&reads{all: true}).Value)
 	if err != nil {
 		return mcp.Value{}, err
 	}

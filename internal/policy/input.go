@@ -51,7 +51,10 @@ type Input struct {
 	Transport       string // http or stdio
 
 	shared *shared
-	scan   *scan // of a copy that Decide makes: one of an earlier message must not stay behind
+
+	// Of a copy that Decide makes: those of an earlier message must not stay behind.
+	scan *scan
+	kept bool // the bounds on arguments
 }
 
 // A Tool is the tool that a message is about. In phase list it has no Args.
@@ -108,6 +111,7 @@ var (
 	keyProtocol  = ast.InternedTerm("protocol_version")
 	keyTransport = ast.InternedTerm("transport")
 	keyScan      = ast.InternedTerm("scan")
+	keyBounds    = ast.InternedTerm("bounds")
 	keyName      = ast.InternedTerm("name")
 	keyArgs      = ast.InternedTerm("args")
 	keyAnnot     = ast.InternedTerm("annotations")
@@ -118,6 +122,7 @@ var (
 	keyArguments = ast.InternedTerm("arguments")
 
 	inputVersion = ast.InternedTerm(1)
+	boundsKept   = ast.ObjectTerm([2]*ast.Term{ast.InternedTerm("kept"), ast.InternedTerm(true)})
 )
 
 // term builds the input document, with the members that the policy reads.
@@ -162,6 +167,9 @@ func (in *Input) term(reads *reads) *ast.Term {
 	}
 	if in.scan != nil {
 		o.add(keyScan, in.scan.term())
+	}
+	if in.kept {
+		o.add(keyBounds, boundsKept)
 	}
 	return o.term()
 }

@@ -131,6 +131,7 @@ func (s *Snapshot) DecideKnown(in *Input, unknown *Unknown, moment time.Time) (d
 		return s.Decide(in), ""
 	}
 	start := time.Now()
+	in = s.examined(in)
 	d, read := s.decideWatched(in, unknown, moment, false)
 	d.Eval = time.Since(start)
 	if in.Phase != List || read != "" || d.Allow || d.Err != nil && !errors.Is(d.Err, errUndefined) {

@@ -62,7 +62,7 @@ func (in *Input) facts() *Input {
 var factMembers = map[string]bool{
 	"version": true, "phase": true, "kind": true, "server": true, "user": true, "tool": true,
 	"resource": true, "prompt": true, "request_ip": true, "client": true, "protocol_version": true,
-	"transport": true, "scan": true,
+	"transport": true, "scan": true, "bounds": true,
 }
 
 // factsKey is a digest of all that the policy reads of an input beside the
@@ -74,6 +74,9 @@ func (s *Snapshot) factsKey(in *Input) memoKey {
 	if in.scan != nil {
 		k.add("scan", strconv.FormatBool(in.scan.plain))
 		k.add(in.scan.marks...)
+	}
+	if in.kept {
+		k.add("bounds")
 	}
 	return sha256.Sum256(k)
 }

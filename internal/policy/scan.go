@@ -21,6 +21,7 @@ type scan struct {
 // for a snapshot.
 type scanner struct {
 	marks []string
+	coded bool                 // a mark holds what JSON cannot but escape
 	pairs [1 << 16 / 64]uint64 // the pairs of bytes that something begins with
 }
 
@@ -29,6 +30,7 @@ func newScanner(data map[string]any) *scanner {
 	secrets, _ := data["secrets"].(map[string]any)
 	for mark := range secrets {
 		c.marks = append(c.marks, mark)
+		c.coded = c.coded || strings.ContainsFunc(mark, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' })
 		if len(mark) == 1 {
 			c.beginning(mark[0])
 		} else if mark != "" {
@@ -42,8 +44,12 @@ func newScanner(data map[string]any) *scanner {
 		}
 	}
 	c.beginning(0x7f)
-	for _, first := range []byte{0xc2, 0xe2, 0xf3} { // C1; bidi; tags
-		c.beginning(first)
+	c.beginning('\\') // an escape
+	for second := byte(0x80); second <= 0x9f; second++ {
+		c.pair(0xc2, second) // C1
+	}
+	for _, first := range []string{"\xe2\x80", "\xe2\x81", "\xf3\xa0"} { // bidi; tags
+		c.pair(first[0], first[1])
 	}
 	return c
 }
@@ -93,7 +99,7 @@ func (p *pass) value(v mcp.Value) {
 	switch v.Kind() {
 	case '{':
 		for name, m := range v.Members() {
-			p.text(name.String())
+			p.string(name)
 			p.value(m)
 		}
 	case '[':
@@ -101,21 +107,73 @@ func (p *pass) value(v mcp.Value) {
 			p.value(item)
 		}
 	case '"':
-		p.text(v.String())
+		p.string(v)
 	default: // nothing that could hide anything
 	}
 }
 
-func (p *pass) text(s string) {
-	for i := range len(s) {
-		at := uint16(s[i]) << 8
-		if i+1 < len(s) {
-			at |= uint16(s[i+1])
+// string looks at a string as it was written, which needs no copy, and at what
+// it says if its escapes could hide something.
+func (p *pass) string(v mcp.Value) {
+	text := v.Text()
+	if p.coded || !p.written(text[1:len(text)-1]) {
+		p.text(v.String())
+	}
+}
+
+// written looks at the text of a string with its escapes, and reports false if
+// it came to one that could stand for part of a mark.
+func (p *pass) written(s string) bool {
+	for i := 0; ; i++ {
+		if i = p.next(s, i); i == len(s) {
+			return true
 		}
-		if p.pairs[at/64]&(1<<(at%64)) != 0 {
+		if s[i] != '\\' {
 			p.look(s[i:])
+			continue
+		}
+		i++
+		switch s[i] {
+		case 'n', 't', '"', '\\':
+		case 'r':
+			p.plain = p.plain && strings.HasPrefix(s[i+1:], `\n`)
+		case 'b', 'f':
+			p.plain = false
+		default:
+			return false
 		}
 	}
+}
+
+// text looks at what a string says.
+func (p *pass) text(s string) {
+	for i := p.next(s, 0); i < len(s); i = p.next(s, i+1) {
+		p.look(s[i:])
+	}
+}
+
+// next is the place from i on where something may begin, or the end.
+func (c *scanner) next(s string, i int) int {
+	if i == len(s) {
+		return i
+	}
+	a := s[i]
+	for _, b := range []byte(s[i+1:]) {
+		if c.begins(a, b) {
+			return i
+		}
+		a = b
+		i++
+	}
+	if !c.begins(a, 0) {
+		i++
+	}
+	return i
+}
+
+func (c *scanner) begins(a, b byte) bool {
+	at := uint(a)<<8 | uint(b)
+	return c.pairs[at/64]>>(at%64)&1 != 0
 }
 
 // look is asked about a text that begins as something does.

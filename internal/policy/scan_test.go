@@ -17,12 +17,24 @@ import (
 // starter is the starter policies.
 func starter(t testing.TB) *Snapshot {
 	t.Helper()
+	files := starterFiles(t)
+	raw, err := os.ReadFile("../../policies/data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["data.json"] = string(raw)
+	return load(t, files)
+}
+
+// starterFiles are those of the starter policies, without their data.
+func starterFiles(t testing.TB) map[string]string {
+	t.Helper()
 	paths, err := filepath.Glob("../../policies/*.rego")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no starter policies: %v", err)
 	}
 	files := map[string]string{}
-	for _, path := range append(paths, "../../policies/data.json") {
+	for _, path := range paths {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +43,7 @@ func starter(t testing.TB) *Snapshot {
 			files[filepath.Base(path)] = string(raw)
 		}
 	}
-	return load(t, files)
+	return files
 }
 
 func TestScan(t *testing.T) {
@@ -76,6 +88,11 @@ func TestScan(t *testing.T) {
 		{`"é!"`, true, "é!"},
 		{`"endx"`, true, "x"},
 		{`"\u001bAKIA"`, false, "AKIA"},
+		{`"\nsk-\tAKIA"`, true, "AKIA sk-"},
+		{`"AK\nIA \\nAKIA\\"`, true, "AKIA"},
+		{`"a\r\nb\r\\n"`, false, ""},
+		{`"\b"`, false, ""},
+		{`"\f"`, false, ""},
 	} {
 		for _, in := range []Input{
 			{Phase: Response, Response: value(t, tc.text)},
@@ -91,6 +108,29 @@ func TestScan(t *testing.T) {
 	for _, in := range []Input{{Phase: Request, Params: value(t, `"AKIA"`)}, {Phase: Response}, {Phase: ServerRequest}} {
 		if s := c.of(&in); s != nil {
 			t.Errorf("%s: %+v", in.Phase, s)
+		}
+	}
+}
+
+// Marks that JSON writes in more than one way are found all the same.
+func TestScanOfEscapedMarks(t *testing.T) {
+	c := newScanner(map[string]any{"secrets": map[string]any{"a/b": "", "q": ""}})
+	d := newScanner(map[string]any{"secrets": map[string]any{"\n--": "", `"k"`: "", `\x`: "", "n-": ""}})
+	for _, tc := range []struct {
+		c           *scanner
+		text, marks string
+	}{
+		{c, `"a/b"`, "a/b"},
+		{c, `"a\/b \u0071"`, "a/b q"},
+		{c, `"a\\/b"`, ""},
+		{d, `"\n--"`, "\n-- "},
+		{d, `"\\n--"`, "n- "},
+		{d, `"\u000a--"`, "\n-- "},
+		{d, `"\"k\" \\x"`, `"k" \x `},
+	} {
+		s := tc.c.of(&Input{Phase: Response, Response: value(t, tc.text)})
+		if got := strings.Join(s.marks, " "); strings.TrimSpace(got) != strings.TrimSpace(tc.marks) || !s.plain {
+			t.Errorf("%s: plain %t, marks %q", tc.text, s.plain, got)
 		}
 	}
 }

@@ -43,10 +43,13 @@ func InputSchema() *jsonschema.Schema {
 		member{"transport", oneOf("How the message came.", "http", "stdio")},
 		member{"scan", closed("What one pass over response, error or the params of a server's request found.",
 			member{"plain", boolean("No control, bidi or tag character.")},
-			member{"marks", texts("The keys of data.secrets that occur, in order.")})})
+			member{"marks", texts("The keys of data.secrets that occur, in order.")})},
+		member{"bounds", closed("Of a tool call that has bounds in data.arguments, and was found to keep them.",
+			member{"kept", &jsonschema.Schema{Const: jsonschema.Ptr(any(true)), Type: "boolean"}})})
 	s.Schema, s.Title = draft, "Gatehouse policy input"
 	s.Required = []string{"version", "phase", "kind"}
 	s.Properties["scan"].Required = []string{"plain", "marks"}
+	s.Properties["bounds"].Required = []string{"kept"}
 	return s
 }
 

@@ -79,9 +79,9 @@ func TestInputSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, bundled := range []string{`{}`, `{"secrets":{"AKIA":"AKIA[0-9]"}}`} {
+	for _, bundled := range []string{`{}`, `{"secrets":{"AKIA":"AKIA[0-9]"},"arguments":{"*":{"weather.get":{}}}}`} {
 		s := load(t, map[string]string{
-			"p.rego": `package mcp` + "\n" + `decision := {"allow": true} if input.scan`, "data.json": bundled,
+			"p.rego": `package mcp` + "\n" + `decision := {"allow": true} if { input.scan; input.bounds }`, "data.json": bundled,
 		})
 		for _, in := range inputs(t) {
 			document, err := s.Document(in)

@@ -33,6 +33,7 @@ type Snapshot struct {
 	reads    *reads
 	exprs    map[*ast.Expr]*reads // what each expression reads
 	scanner  *scanner             // nil if the policy reads no scan
+	bounds   bounds               // empty if the policy reads none
 	warnings []string
 	visible  memo // what Visible answered
 	settled  memo // what Decide need not ask again
@@ -91,6 +92,9 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.reads.member("scan") {
 		s.scanner = newScanner(b.Data)
 	}
+	if s.reads.member("bounds") {
+		s.bounds = newBounds(b.Data)
+	}
 	return s, nil
 }
 
@@ -141,21 +145,25 @@ func (s *Snapshot) timed(in *Input, decide func(*Input) Decision) Decision {
 	if in.shared == nil {
 		in.Begin()
 	}
-	d := decide(s.scanned(in))
+	d := decide(s.examined(in))
 	d.Eval = time.Since(start)
 	return d
 }
 
-// scanned is the input with its scan, if the policy reads it.
-func (s *Snapshot) scanned(in *Input) *Input {
+// examined is the input with its scan, and with whether it keeps its bounds, as
+// far as the policy reads these.
+func (s *Snapshot) examined(in *Input) *Input {
+	scan := (*scan)(nil)
 	if s.scanner != nil {
-		if scan := s.scanner.of(in); scan != nil {
-			scanned := *in
-			scanned.scan = scan
-			return &scanned
-		}
+		scan = s.scanner.of(in)
 	}
-	return in
+	kept := s.bounds.kept(in)
+	if scan == nil && !kept {
+		return in
+	}
+	examined := *in
+	examined.scan, examined.kept = scan, kept
+	return &examined
 }
 
 // evaluate asks the policy.

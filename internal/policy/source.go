@@ -47,8 +47,9 @@ func unpack(raw []byte, etag string) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(raw)
-	return &archive{files: files, raw: raw, sha256: hex.EncodeToString(sum[:]), etag: etag}, nil
+	sum := sha256.New()
+	feed(sum, raw)
+	return &archive{files: files, raw: raw, sha256: hex.EncodeToString(sum.Sum(nil)), etag: etag}, nil
 }
 
 // A source fetches bundles from one place: a .tar.gz file, a directory, an

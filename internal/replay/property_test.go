@@ -59,7 +59,7 @@ var conditions = []string{
 	`name := data.header; input.headers[name] == "a"`, `data.limits[input.tool.name] > object.get(input.tool.args, "n", 9)`,
 	`input.resource.scheme == "file"`, `input.resource.valid`, `input.resource.path_segments[0] == "srv"`, `contains(input.resource.uri, "k=1")`,
 	`input.resource.template`, `input.prompt.args.pin == "1"`, `input.prompt.name == "greet"`, `input.params._meta`, `input.params.uri`,
-	`input.response.content[0].text == "secret"`, `input.response`, `not input.scan.plain`, `input.scan.plain == true`, `input.error.code == 1`,
+	`input.response.content[0].text == "secret"`, `input.response`, `not input.scan.plain`, `input.scan.plain == true`, `input.error.code == 1`, `input.bounds.kept`, `not input.bounds.kept`,
 	`input.client.name == "c"`, `input.request_ip == "192.0.2.1"`, `input.transport == "http"`, `input.protocol_version == "2025-11-25"`,
 	`input.server == "s"`, `fine(input.tool.name)`, `fine(input.tool.args.password)`, `not helper`, `helper`, `input.tool.args.n in bad`, `count(bad) > 0`,
 	`helper with input as {"user": {"id": "alice"}}`, `helper with input.tool.args.password as "x"`, `is_object(input.tool.args)`,
@@ -183,7 +183,8 @@ func exchange(r *rand.Rand) *gateway.Exchange {
 	}
 }
 
-const randomData = `{"header":"user-agent","member":"user","limits":{"pay":6},"secrets":{"secret":{}}}`
+const randomData = `{"header":"user-agent","member":"user","limits":{"pay":6},"secrets":{"secret":{}},"arguments":{"s":` +
+	`{"pay":{"properties":{"n":{"maximum":3},"password":{"maxLength":9}}},"look":{"properties":{"token":{"type":"null"}}}}}}`
 
 // Whatever the policy and the traffic: a record replayed by the very policy that
 // made it comes to the very same, or is not replayable.

@@ -96,6 +96,9 @@ func (r *record) readInput(v mcp.Value, phase policy.Phase) {
 	r.readUser(v.Get("user"))
 	r.readHeaders(v.Get("headers"))
 	r.readTarget(v)
+	if args := r.unknown.Below("tool").Below("args"); !args.Empty() {
+		r.unknown.Add("bounds")
+	}
 }
 
 func (r *record) readUser(user mcp.Value) {
