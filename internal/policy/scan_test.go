@@ -252,7 +252,7 @@ func TestScanDifferential(t *testing.T) {
 	s := starter(t)
 	clean, patched, denied := 0, 0, 0
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 6000 {
+	for range 2000 {
 		text := randomJSON(r, 3)
 		v, err := mcp.ParseValue(text)
 		if err != nil {
@@ -283,7 +283,7 @@ func TestScanDifferential(t *testing.T) {
 			clean++
 		}
 	}
-	if min(clean, patched, denied) < 200 {
+	if min(clean, patched, denied) < 60 {
 		t.Errorf("%d clean, %d patched, %d denied", clean, patched, denied)
 	}
 }
