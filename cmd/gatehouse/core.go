@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -123,8 +124,10 @@ func (a *core) begin() (end func()) {
 		logs = l.Close
 	}
 	return func() {
-		a.tracer.Close()
+		var last sync.WaitGroup // there is one time for all that is yet to be sent
+		last.Go(a.tracer.Close)
 		logs()
+		last.Wait()
 		for _, e := range a.engines() {
 			e.Close()
 		}

@@ -27,10 +27,11 @@ type Span struct {
 	Links                     []string
 	Attributes                map[string]string
 	Resource                  map[string]string
+	Start                     time.Time
 	Time                      time.Duration
 }
 
-// A Collector takes spans.
+// A Collector takes spans. The zero Collector is ready.
 type Collector struct {
 	URL string // a base, for OTEL_EXPORTER_OTLP_ENDPOINT
 
@@ -43,7 +44,7 @@ type Collector struct {
 // New starts a collector that ends with the test.
 func New(t testing.TB) *Collector {
 	c := &Collector{}
-	server := httptest.NewServer(http.HandlerFunc(c.serve))
+	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
 	c.URL = server.URL
 	return c
@@ -57,7 +58,8 @@ func (c *Collector) Answer(statuses ...int) {
 	c.answers = statuses
 }
 
-func (c *Collector) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler.
+func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := io.Reader(r.Body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		var err error
@@ -99,7 +101,7 @@ func span(s *tracepb.Span, resource []*commonpb.KeyValue) Span {
 	taken := Span{
 		Name: s.Name, TraceID: hex.EncodeToString(s.TraceId), ID: hex.EncodeToString(s.SpanId), Parent: hex.EncodeToString(s.ParentSpanId),
 		Kind: s.Kind.String()[len("SPAN_KIND_"):], Error: s.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR, Message: s.Status.GetMessage(),
-		Attributes: texts(s.Attributes), Resource: texts(resource), Time: time.Duration(s.EndTimeUnixNano - s.StartTimeUnixNano),
+		Attributes: texts(s.Attributes), Resource: texts(resource), Start: time.Unix(0, int64(s.StartTimeUnixNano)), Time: time.Duration(s.EndTimeUnixNano - s.StartTimeUnixNano),
 	}
 	for _, l := range s.Links {
 		taken.Links = append(taken.Links, hex.EncodeToString(l.SpanId))

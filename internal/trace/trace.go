@@ -54,7 +54,7 @@ func New(c *Config, client *http.Client, version string, log *slog.Logger) (*Tra
 }
 
 // flushTime is how long the last spans may take to be sent when the process ends.
-const flushTime = 5 * time.Second
+const flushTime = 3 * time.Second
 
 // Close sends what waits to be sent, if there is somebody to take it.
 func (t *Tracer) Close() {
