@@ -5,6 +5,7 @@ package tracing
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -212,6 +213,29 @@ func TestStdio(t *testing.T) {
 		t.Errorf("the server was told %q\n%+v\n%+v", said, served, asked)
 	}
 	logAndTraceMeet(t, audit, collector, served.ID)
+}
+
+// TestTLS: a collector with an authority of its own.
+func TestTLS(t *testing.T) {
+	collector := &testcollector.Collector{}
+	server := httptest.NewTLSServer(collector)
+	t.Cleanup(server.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", ca)
+	gw := harness.StartGateway(t, harness.Options{Upstream: "http://127.0.0.1:9/mcp", Policy: policy(t)})
+	resp, err := http.Post(gw.URL, "application/json", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	gw.Stop()
+	if s := collector.Find(t, "CLIENT", "ping"); s.Attributes["error.type"] != "502" {
+		t.Errorf("%+v", s)
+	}
 }
 
 // TestCollectorGone: a collector that nobody can reach fails no call, and is told of once.

@@ -17,11 +17,9 @@ import (
 
 func main() {
 	collector, err := run(os.Args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "spans:", err)
-	}
 	printTree(os.Stdout, collector.Spans())
 	if err != nil {
+		fmt.Fprintln(os.Stderr, "spans:", err)
 		os.Exit(1)
 	}
 }
