@@ -71,7 +71,7 @@ func (s *Span) Begin(m *Message, h http.Header, meta mcp.Value) {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: carried}))
 		}
 	}
-	s.name, s.named = m.Method, m.attributes()
+	s.name = m.Method
 	switch {
 	case m.Method == "":
 		s.name = m.Verb
@@ -83,11 +83,12 @@ func (s *Span) Begin(m *Message, h http.Header, meta mcp.Value) {
 	if !s.server.IsRecording() {
 		return
 	}
+	s.named = m.attributes()
 	s.server.SetAttributes(s.named...)
+	s.server.SetAttributes(attribute.String("network.transport", m.Transport))
 	if m.Client != "" {
 		s.server.SetAttributes(attribute.String("client.address", m.Client))
 	}
-	s.server.SetAttributes(attribute.String("network.transport", m.Transport))
 }
 
 // attributes are those of the message by the semantic conventions of MCP. There
@@ -118,7 +119,7 @@ func (m *Message) attributes() []attribute.KeyValue {
 
 // revision is a protocol revision, and not whatever a client may call one.
 func revision(v string) string {
-	if v == "" || v == "2024-11-05" || slices.Contains(mcp.Versions, v) {
+	if v == "" || slices.Contains(mcp.Versions, v) {
 		return v
 	}
 	return "other"
