@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+	"github.com/gatehouse-mcp/gatehouse/internal/trace"
 )
 
 func checkCommand() *cobra.Command {
@@ -42,6 +44,9 @@ func checkCommand() *cobra.Command {
 
 func check(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if _, err := openParts(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	if _, err := trace.FromEnv(os.LookupEnv); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings {

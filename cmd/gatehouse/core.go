@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,6 +16,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/config"
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+	"github.com/gatehouse-mcp/gatehouse/internal/trace"
 )
 
 // A core is what judges and records, however messages come and go.
@@ -28,6 +30,7 @@ type core struct {
 	logs      *audit.DecisionConfig // nil: none
 	registry  *prometheus.Registry
 	metrics   *gateway.Metrics
+	tracer    *trace.Tracer // nil: none
 }
 
 // newCore opens what it needs; what begin returns gives it back, the log of
@@ -53,7 +56,10 @@ func newCore(cfg *config.Config, files fs.FS, records *audit.Log, log *slog.Logg
 	a.describe()
 
 	var err error
-	a.logs, err = a.decisionLogs(a.registry)
+	if a.logs, err = a.decisionLogs(a.registry); err != nil {
+		return nil, err
+	}
+	a.tracer, err = newTracer(log)
 	return a, err
 }
 
@@ -99,6 +105,7 @@ func (a *core) gateway(upstreams map[string]gateway.Upstream, handles *gateway.H
 		Log:        a.log,
 		Metrics:    a.metrics,
 		Handles:    handles,
+		Tracer:     a.tracer,
 	}
 	if a.candidate != nil {
 		g.Candidate = a.candidate.Candidate
@@ -117,7 +124,10 @@ func (a *core) begin() (end func()) {
 		logs = l.Close
 	}
 	return func() {
+		var last sync.WaitGroup // there is one time for all that is yet to be sent
+		last.Go(a.tracer.Close)
 		logs()
+		last.Wait()
 		for _, e := range a.engines() {
 			e.Close()
 		}

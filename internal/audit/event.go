@@ -14,6 +14,7 @@ import (
 type event struct {
 	Labels      map[string]string     `json:"labels"`
 	DecisionID  string                `json:"decision_id"`
+	TraceID     string                `json:"trace_id,omitempty"`
 	Bundles     map[string]bundleInfo `json:"bundles,omitempty"`
 	Path        string                `json:"path"`
 	Input       any                   `json:"input,omitempty"`
@@ -42,7 +43,7 @@ const bundleName = "policy"
 // newEvent makes an event of a record.
 func newEvent(e *Entry, labels map[string]string, path string) *event {
 	ev := &event{
-		Labels: labels, DecisionID: e.DecisionID, Path: path, RequestedBy: e.RequestIP, Timestamp: e.Time,
+		Labels: labels, DecisionID: e.DecisionID, TraceID: e.TraceID, Path: path, RequestedBy: e.RequestIP, Timestamp: e.Time,
 		Custom: map[string]any{"outcome": e.Outcome, "mode": e.Mode, "status": e.Status},
 	}
 	if e.Revision != "" {

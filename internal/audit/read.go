@@ -80,7 +80,8 @@ func OpenFile(name string, stdin io.Reader) (io.ReadCloser, error) {
 // for: whoever shows them has to escape them, as Escape does.
 type Entry struct {
 	Time                               time.Time
-	DecisionID, Phase, Kind, Server    string
+	DecisionID, TraceID                string
+	Phase, Kind, Server                string
 	Tool, Resource, Prompt             string // one of them at most
 	User, RequestIP, Mode              string
 	Outcome                            Outcome
@@ -189,6 +190,8 @@ func (e *Entry) field(name string) any {
 		return &e.Time
 	case "decision_id":
 		return &e.DecisionID
+	case "trace_id":
+		return &e.TraceID
 	case "phase":
 		return &e.Phase
 	case "kind":

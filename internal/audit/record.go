@@ -30,6 +30,7 @@ const (
 type Record struct {
 	Time       time.Time
 	DecisionID string
+	TraceID    string        // empty: it is not traced
 	Input      *policy.Input // what was judged; of a rejected message, what is known of it
 	Mode       string
 	Outcome    Outcome
@@ -67,6 +68,7 @@ func (r *Record) append(b []byte, withInput bool) []byte {
 	b = r.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
 	b = append(b, '"')
 	b = text(b, "decision_id", r.DecisionID)
+	b = text(b, "trace_id", r.TraceID)
 	if in := r.Input; in != nil {
 		b = about(b, in)
 	}

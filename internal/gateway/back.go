@@ -75,6 +75,7 @@ func (e *exchange) respond(head *mcp.Answer, text string) {
 		e.refuse(refused)
 		return
 	}
+	e.span.Answered(passed)
 	head.Text = passed.Text
 	e.answer(head)
 }
@@ -88,6 +89,7 @@ func (e *exchange) matches(m *mcp.Message) (*mcp.Message, *mcp.Error) {
 	if !m.IsResponse() || !mcp.SameID(m.ID, e.msg.ID) {
 		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "it answers another request")
 	}
+	e.span.Received(m)
 	return e.conceal(m)
 }
 
@@ -134,7 +136,7 @@ func (e *exchange) ended(ctx context.Context, head *mcp.Answer, err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		bad.Status, bad.Code, bad.Cause = http.StatusGatewayTimeout, http.StatusGatewayTimeout, "the stream stalled"
 	case errors.Is(err, mcp.ErrCancelled):
-		e.reject(policy.Response, errLeft(), "")
+		e.span.Refused(e.reject(policy.Response, errLeft(), "").Error)
 		_ = e.event(head, mcp.Event{}) // nothing more than an end: the client asked for no answer
 		return
 	}
@@ -180,7 +182,7 @@ func (e *exchange) carry(ctx context.Context, head *mcp.Answer, ev mcp.Event) (d
 // leave is how it ends a subscription.
 func (e *exchange) left() {
 	if e.msg.IsRequest() && e.msg.Method != "subscriptions/listen" {
-		e.reject(policy.Response, errLeft(), "")
+		e.span.Refused(e.reject(policy.Response, errLeft(), "").Error)
 	}
 }
 
@@ -194,6 +196,7 @@ func (e *exchange) finish(head *mcp.Answer, m *mcp.Message) bool {
 		e.refuse(refused)
 		return true
 	}
+	e.span.Answered(passed)
 	status := head.Status
 	if status == 0 {
 		status = e.statusOf(passed)

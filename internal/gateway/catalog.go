@@ -29,6 +29,14 @@ func (c *catalog) find(server, name string) toolFacts {
 	return c.tools[[2]string{server, name}]
 }
 
+// knows reports whether a list of the server's has named the tool.
+func (c *catalog) knows(server, name string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, ok := c.tools[[2]string{server, name}]
+	return ok
+}
+
 func (c *catalog) learn(server string, tool mcp.Value) {
 	facts := toolFacts{params: map[string][]string{}}
 	if a := tool.Get("annotations"); a.IsObject() {

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/audit"
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+	"github.com/gatehouse-mcp/gatehouse/internal/trace"
 )
 
 // An exchange is the state of one message on its way, used by one goroutine.
@@ -26,6 +27,7 @@ type exchange struct {
 	snapshot *policy.Snapshot  // nil if nothing is judged
 	shared   audit.Shared      // of all its records
 	begun    bool              // a stream to the client has begun
+	span     *trace.Span       // nil if nothing is traced
 	asked    map[string]string // by the server's ids: what the client knows its request by
 }
 
@@ -54,6 +56,7 @@ func (e *exchange) receive() *refusal {
 	if bad == nil {
 		bad = e.reveal()
 	}
+	e.traced()
 	if bad != nil {
 		return e.reject(policy.Request, bad, x.Text)
 	}
@@ -182,7 +185,8 @@ func (e *exchange) send(ctx context.Context) (*mcp.Answer, *refusal) {
 	if e.session != "" {
 		h.Set(mcp.HeaderSession, e.session)
 	}
-	answer, bad := e.upstream.Send(ctx, e.outgoing(e.x.Verb, h, e.msg.Text))
+	text := e.span.Sending(h, e.msg)
+	answer, bad := e.upstream.Send(ctx, e.outgoing(e.x.Verb, h, text))
 	switch {
 	case bad == nil:
 		return answer, nil

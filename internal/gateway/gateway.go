@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 	"github.com/gatehouse-mcp/gatehouse/internal/policy"
+	"github.com/gatehouse-mcp/gatehouse/internal/trace"
 )
 
 // An Upstream is one MCP server.
@@ -65,7 +66,8 @@ type Gateway struct {
 	Log        *slog.Logger
 	Metrics    *Metrics
 	Handles    *Handles
-	Candidate  *Candidate // judged beside the policy in force; may be nil
+	Candidate  *Candidate    // judged beside the policy in force; may be nil
+	Tracer     *trace.Tracer // nil: nothing is traced
 	// Parting, where set, lets go of clients that merely listen when it is done.
 	Parting context.Context
 
@@ -107,7 +109,7 @@ func (g *Gateway) Serve(ctx context.Context, x *Exchange, reply Reply) {
 // server, and relay, which must be called, carries back what that answers. It
 // is nil if the message got no further; then it has been answered.
 func (g *Gateway) Send(ctx context.Context, x *Exchange, reply Reply) (relay func()) {
-	e := &exchange{g: g, x: x, reply: reply}
+	e := &exchange{g: g, x: x, reply: reply, span: g.Tracer.Start()}
 	defer e.recovered()
 	refused := e.accept()
 	if refused != nil {
@@ -122,6 +124,7 @@ func (g *Gateway) Send(ctx context.Context, x *Exchange, reply Reply) (relay fun
 		return nil
 	}
 	return func() {
+		defer e.span.End()
 		defer e.recovered()
 		defer done()
 		defer answer.Close()

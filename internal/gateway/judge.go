@@ -193,7 +193,7 @@ func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome,
 		r.Status = d.Status()
 	}
 	g.warn(r)
-	if !g.write(r) && g.Mode == Enforce {
+	if !e.write(r) && g.Mode == Enforce {
 		return &refusal{Error: mcp.Refuse(http.StatusServiceUnavailable, "not recorded", "")}
 	}
 	if !refused {
@@ -207,7 +207,9 @@ func (e *exchange) record(s *subject, d *policy.Decision, outcome audit.Outcome,
 }
 
 // write counts and writes a record, and reports whether that went well.
-func (g *Gateway) write(r *audit.Record) bool {
+func (e *exchange) write(r *audit.Record) bool {
+	g := e.g
+	e.span.Decided(r, label(r.Input.Kind))
 	g.Metrics.count(r)
 	err := g.Audit.Write(r)
 	if err != nil {
@@ -241,7 +243,7 @@ func target(in *policy.Input) string {
 }
 
 func (e *exchange) newRecord(in *policy.Input) *audit.Record {
-	r := &audit.Record{Time: time.Now(), DecisionID: rand.Text(), Input: in, Mode: e.g.Mode, Shared: &e.shared}
+	r := &audit.Record{Time: time.Now(), DecisionID: rand.Text(), TraceID: e.span.TraceID(), Input: in, Mode: e.g.Mode, Shared: &e.shared}
 	if e.snapshot != nil {
 		r.Revision, r.SHA256 = e.snapshot.Revision, e.snapshot.SHA256
 	}
@@ -265,7 +267,7 @@ func (e *exchange) reject(phase policy.Phase, bad *mcp.Error, text string) *refu
 		sum := sha256.Sum256([]byte(text))
 		r.Size, r.Digest = len(text), hex.EncodeToString(sum[:])
 	}
-	e.g.write(r)
+	e.write(r)
 	bad.ID = r.DecisionID
 	return &refusal{Error: bad}
 }

@@ -10,6 +10,7 @@ import (
 // answer did not come back. A denied notification is dropped in silence, since
 // nothing may answer it.
 func (e *exchange) refuse(r *refusal) {
+	e.span.Refused(r.Error)
 	stdio := e.x.Transport == OverStdio
 	if e.msg.IsNotification() && (r.denied || stdio) || stdio && e.msg.Answers() {
 		e.answer(&mcp.Answer{Status: http.StatusAccepted})
