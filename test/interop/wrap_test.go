@@ -33,32 +33,39 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// TestWrapRealServers has all clients start servers from npm. They only know sessions, which clients of the newer
-// revision need not know.
+// TestWrapRealServers has all clients start servers from npm.
 func TestWrapRealServers(t *testing.T) {
-	harness.Npm(t, "node")
-	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
-		for _, c := range clients {
-			for name, server := range realServers {
-				t.Run(c.name+" "+name, func(t *testing.T) {
-					t.Parallel()
-					dir := t.TempDir()
-					if err := os.WriteFile(filepath.Join(dir, "hello.txt"), []byte("hello there"), 0o600); err != nil {
-						t.Fatal(err)
-					}
-					command, story := server(dir, version)
-					memory := "MEMORY_FILE_PATH=" + filepath.Join(dir, "memory.jsonl")
-					w := wrap(t, append([]string{"env", memory, "node", npmServer(t, name)}, command...)...)
-					playAt(t, c, w.endpoint, onStdio(c, story))
-					w.check(t, version)
-				})
-			}
-		}
-	}
+	withRealServers(t, func(t *testing.T, c client, version string, r realServer) {
+		w := wrap(t, append([]string{"env", "MEMORY_FILE_PATH=" + r.memory}, r.command...)...)
+		playAt(t, c, w.endpoint, onStdio(c, r.story))
+		w.check(t, version)
+	})
 }
 
 // TestServeRealServers has all clients use the same servers over HTTP, behind a gateway that starts them.
 func TestServeRealServers(t *testing.T) {
+	withRealServers(t, func(t *testing.T, c client, _ string, r realServer) {
+		gateway := harness.StartGateway(t, harness.Options{
+			Command: r.command, Policy: "testdata/policy",
+			Change: func(config map[string]any) {
+				server := config["mcpServers"].(map[string]any)["default"].(map[string]any)
+				server["env"] = map[string]string{"MEMORY_FILE_PATH": r.memory}
+			},
+		})
+		playAt(t, c, gateway.URL, r.story)
+	})
+}
+
+// A realServer is a server from npm with a folder of its own, and what clients do with it.
+type realServer struct {
+	command []string
+	memory  string // a file, for the one that needs it
+	story   []step
+}
+
+// withRealServers has each client play with each server. They only know sessions, which clients of the newer
+// revision need not know.
+func withRealServers(t *testing.T, play func(t *testing.T, c client, version string, r realServer)) {
 	harness.Npm(t, "node")
 	for version, clients := range map[string][]client{legacy: legacyClients, modern: modernClients} {
 		for _, c := range clients {
@@ -70,14 +77,10 @@ func TestServeRealServers(t *testing.T) {
 						t.Fatal(err)
 					}
 					arguments, story := server(dir, version)
-					gateway := harness.StartGateway(t, harness.Options{
-						Command: append([]string{"node", npmServer(t, name)}, arguments...), Policy: "testdata/policy",
-						Change: func(config map[string]any) {
-							behind := config["mcpServers"].(map[string]any)["default"].(map[string]any)
-							behind["env"] = map[string]string{"MEMORY_FILE_PATH": filepath.Join(dir, "memory.jsonl")}
-						},
+					play(t, c, version, realServer{
+						command: append([]string{"node", npmServer(t, name)}, arguments...),
+						memory:  filepath.Join(dir, "memory.jsonl"), story: story,
 					})
-					playAt(t, c, gateway.URL, story)
 				})
 			}
 		}
