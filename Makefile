@@ -4,7 +4,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build dist image test tool check check-go check-policies check-chart check-deploy bench bench-load conformance \
+.PHONY: demo build dist image size test tool check check-go check-policies check-chart check-deploy bench bench-load conformance \
 	fuzz soak clean force
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -113,6 +113,14 @@ bench: $(BENCHSTAT)
 bench-load:
 	go run ./bench/load -tool alert.read
 	go run ./bench/load -tool temp.convert
+
+# What each module puts into the binary, in MB: its own code and data, and its share of the stripped file.
+size:
+	@full=$$(mktemp -d); trap 'rm -rf "$$full"' EXIT; CGO_ENABLED=0 go build -trimpath -o "$$full/gatehouse" ./cmd/gatehouse; \
+	$(MAKE) --no-print-directory -s build; \
+	awk -v FILE="$$(wc -c < bin/gatehouse)" -f bench/size.awk \
+		<(go list -deps -f '{{.ImportPath}} {{with .Module}}{{.Path}}{{else}}std{{end}}' ./cmd/gatehouse) \
+		<(go tool nm -size "$$full/gatehouse") | sort -t'|' -k4 -rn
 
 # The MCP conformance suite, against the gateway with a server behind it.
 conformance:
