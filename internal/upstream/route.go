@@ -61,6 +61,7 @@ func (c *session) respond(m *mcp.Message) {
 		return
 	}
 	k.answered = true
+	c.opened = c.opened || m.Result.Exists()
 	c.done(k)
 	c.mu.Unlock()
 	text := m.Text
