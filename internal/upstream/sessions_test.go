@@ -243,6 +243,22 @@ func TestSessionsRoute(t *testing.T) {
 			[]string{`{"jsonrpc":"2.0","id":"sub","result":{"_meta":{"io.modelcontextprotocol/subscriptionId":"sub"}}}`},
 			"",
 		},
+		"progress of a subscription that is none": {
+			false,
+			[]string{modernCall(`8`, `"tok"`), listen},
+			false,
+			`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}`,
+			[]string{"", ""},
+			"",
+		},
+		"progress of the call that it is sent for": {
+			false,
+			[]string{modernCall(`8`, `"tok"`), modernCall(`9`, `"other"`)},
+			false,
+			`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}`,
+			[]string{`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"tok","_meta":{"io.modelcontextprotocol/subscriptionId":8}}}`, ""},
+			"",
+		},
 		"another's subscription": {
 			false,
 			[]string{modernCall(`8`, `1`)},
