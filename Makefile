@@ -13,8 +13,8 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 FUZZTIME ?= 5m
 FUZZ     ?= ^Fuzz
 # What stands between a client's bytes and a server's: the message parser, the SSE splitter, the header check,
-# the round trip, and the patch application.
-BOUNDARY := ^Fuzz(ParseClient|EventReader|CheckHeaders|With|ApplyPatch)$$
+# the round trip, the patch application, and who gets what of a server that many share.
+BOUNDARY := ^Fuzz(ParseClient|EventReader|CheckHeaders|With|ApplyPatch|Route)$$
 BENCH    ?= .
 COUNT    ?= 6
 

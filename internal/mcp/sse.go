@@ -180,10 +180,13 @@ func (e *EventReader) skipMark() error {
 // discard drops n bytes that Peek has shown to be there.
 func (e *EventReader) discard(n int) { _, _ = e.r.Discard(n) }
 
-// OneLine returns a JSON text that is one line to every client. Line breaks can
+// OneLine returns a JSON text that is one line to every peer. Line breaks can
 // only be white space in it. The other characters, which can only be in strings,
-// end a line for some decoders in Python (httpx-sse before 0.4.2).
+// end a line for some decoders in Python (httpx-sse before 0.4.2) and Node
+// (readline). White space around the text is left out: a peer of the Go SDK ends
+// if there is any before the end of a line on stdio.
 func OneLine(text string) string {
+	text = strings.Trim(text, " \t\r\n")
 	if !strings.ContainsAny(text, "\r\n") && !strings.Contains(text, "\u2028") &&
 		!strings.Contains(text, "\u2029") && !strings.Contains(text, "\u0085") {
 		return text

@@ -93,7 +93,9 @@ func (k *call) leave() {
 	defer c.mu.Unlock()
 	switch waits := c.calls[k.id] == k && !k.answered; {
 	case waits && k.method == "initialize": // which may not be cancelled
-		go c.end(errEnded)
+		if !c.isOpened() {
+			go c.end(errEnded)
+		}
 	case waits:
 		_ = c.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + k.id + `,"reason":"the client left"}}`)
 	}
@@ -126,16 +128,14 @@ func (k *call) deliver(text string) {
 }
 
 // answer gives the response, after which nothing comes, and which the end of the
-// session does not take away. A session that was not opened after all is none.
+// session does not take away. A session that was not opened after all ends.
 func (k *call) answer(text string, failed bool) {
 	select {
 	case k.inbox <- text:
 	case <-k.over:
 	}
 	close(k.inbox)
-	c := k.session
-	if failed && (k.method == "initialize" || k.method == "server/discover") && !c.of.Single {
-		c.of.forget(c)
-		go c.finish(errEnded, true)
+	if failed && (k.method == "initialize" || k.method == "server/discover") {
+		go k.session.finish(errEnded, func(c *session) bool { return !c.isOpened() && !c.inUse() })
 	}
 }

@@ -61,6 +61,7 @@ func (c *session) respond(m *mcp.Message) {
 		return
 	}
 	k.answered = true
+	c.opened = c.opened || m.Result.Exists()
 	c.done(k)
 	c.mu.Unlock()
 	text := m.Text
@@ -100,10 +101,11 @@ func (c *session) only() (only *call) {
 // reports whether it is for anybody.
 func (c *session) carry(m *mcp.Message) bool {
 	c.mu.Lock()
-	k, about := c.addressee(m)
+	mentions := c.mentions(m)
+	k := c.addressee(m, mentions)
 	if k == nil {
 		defer c.mu.Unlock()
-		return !about.Exists() && c.keep(m)
+		return len(mentions) == 0 && c.keep(m)
 	}
 	if m.IsRequest() {
 		if len(c.asked) == maxAsked {
@@ -113,46 +115,68 @@ func (c *session) carry(m *mcp.Message) bool {
 	}
 	c.mu.Unlock()
 	text := m.Text
-	switch {
-	case m.Method == "notifications/progress":
-		text = about.Replace(k.token.Text())
-	case about.Exists():
-		text = about.Replace(k.client.Text())
+	if len(mentions) > 0 {
+		var edits []mcp.Edit
+		for _, at := range mentions {
+			edits = append(edits, mcp.Edit{At: at.id, New: at.client(k).Text()})
+		}
+		text = m.Root.Splice(edits)
 	}
 	k.deliver(text)
 	return true
 }
 
-// addressee is who a message is for, and what in it names the request that it is
-// about, if it names one. What names none is for the only request under way if the
-// server may say or ask it on behalf of one, and else for who listens. The lock is held.
-func (c *session) addressee(m *mcp.Message) (k *call, about mcp.Value) {
+// A mention is where a message names a request under way, and what its client calls it there.
+type mention struct {
+	id     mcp.Value
+	client func(*call) mcp.Value
+}
+
+func (k *call) ownID() mcp.Value    { return k.client }
+func (k *call) ownToken() mcp.Value { return k.token }
+
+// mentions are all that a message has. The lock is held.
+func (c *session) mentions(m *mcp.Message) (all []mention) {
 	if id := m.Params.Get("_meta").Get(metaSubscription); id.Exists() {
-		return c.named(id), id
+		all = append(all, mention{id, (*call).ownID})
 	}
 	switch m.Method {
 	case "notifications/progress":
-		token := m.Params.Get("progressToken")
-		if k := c.named(token); k != nil && k.token.Exists() {
-			return k, token
-		}
-		return nil, token
+		all = append(all, mention{m.Params.Get("progressToken"), (*call).ownToken})
 	case "notifications/cancelled":
-		id := m.Params.Get("requestId")
-		if k := c.asked[id.Text()]; k != nil && !k.answered {
-			return k, mcp.Value{}
+		if id := m.Params.Get("requestId"); c.asked[id.Text()] == nil {
+			all = append(all, mention{id, (*call).ownID})
 		}
-		return c.named(id), id
-	case "notifications/message":
-		k = c.only()
 	}
-	if m.IsRequest() {
+	return all
+}
+
+// addressee is who a message is for: the one request that all its mentions name. What
+// names none is for the only request under way if the server may say or ask it on behalf
+// of one, and else for who listens. The lock is held.
+func (c *session) addressee(m *mcp.Message, mentions []mention) (k *call) {
+	for i, at := range mentions {
+		named := c.named(at.id)
+		if named == nil || i > 0 && named != k || !at.client(named).Exists() {
+			return nil
+		}
+		k = named
+	}
+	switch {
+	case k != nil:
+		return k
+	case m.Method == "notifications/cancelled":
+		if k = c.asked[m.Params.Get("requestId").Text()]; k.answered {
+			return nil
+		}
+		return k
+	case m.Method == "notifications/message" || m.IsRequest():
 		k = c.only()
 	}
 	if k == nil {
 		k = c.listener
 	}
-	return k, mcp.Value{}
+	return k
 }
 
 // keep keeps a message for who listens next, and reports whether anybody may. Nobody

@@ -36,6 +36,7 @@ type session struct {
 	idle     *time.Timer
 	old      *time.Timer
 	shut     bool // nothing more is to be sent
+	opened   bool // a request has had a result
 	retired  bool // it ends with the requests under way
 }
 
@@ -81,7 +82,7 @@ func (c *session) open(ctx context.Context, out *mcp.Outgoing) {
 	}
 	c.channel = ch
 	if c.of.Idle > 0 {
-		c.idle = time.AfterFunc(c.of.Idle, func() { c.finish(errIdle, true) })
+		c.idle = time.AfterFunc(c.of.Idle, func() { c.finish(errIdle, func(c *session) bool { return !c.inUse() }) })
 	}
 	if c.of.Lifetime > 0 {
 		c.old = time.AfterFunc(c.of.Lifetime, c.retire)
@@ -110,11 +111,18 @@ func (c *session) wait(ctx context.Context) *mcp.Error {
 
 // end ends the session for that reason, unless it has already ended, and waits
 // until its channel is closed.
-func (c *session) end(bad *mcp.Error) { c.finish(bad, false) }
+func (c *session) end(bad *mcp.Error) { c.finish(bad, func(*session) bool { return true }) }
 
-func (c *session) finish(bad *mcp.Error, ifIdle bool) {
+// inUse reports whether anybody waits for something. The lock is held.
+func (c *session) inUse() bool { return len(c.calls) > 0 || c.listener != nil }
+
+// isOpened reports whether the server has taken the session for one. The lock is held.
+func (c *session) isOpened() bool { return c.opened || c.of.Single }
+
+// finish is end, where a condition still holds.
+func (c *session) finish(bad *mcp.Error, holds func(*session) bool) {
 	c.mu.Lock()
-	if c.bad != nil || ifIdle && (len(c.calls) > 0 || c.listener != nil) {
+	if c.bad != nil || !holds(c) {
 		c.mu.Unlock()
 		return
 	}
@@ -150,7 +158,7 @@ func (c *session) retire() {
 func (c *session) idleSince() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.used, len(c.calls) == 0 && c.listener == nil && c.bad == nil
+	return c.used, !c.inUse() && c.bad == nil
 }
 
 // write sends what waits for the server, until nothing more will.
@@ -324,7 +332,7 @@ func (c *session) done(k *call) {
 	delete(c.calls, k.id)
 	c.used = time.Now()
 	switch {
-	case len(c.calls) > 0 || c.listener != nil || c.bad != nil:
+	case c.inUse() || c.bad != nil:
 	case c.retired:
 		go c.end(errOld)
 	case c.idle != nil:

@@ -243,6 +243,22 @@ func TestSessionsRoute(t *testing.T) {
 			[]string{`{"jsonrpc":"2.0","id":"sub","result":{"_meta":{"io.modelcontextprotocol/subscriptionId":"sub"}}}`},
 			"",
 		},
+		"progress of a subscription that is none": {
+			false,
+			[]string{modernCall(`8`, `"tok"`), listen},
+			false,
+			`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}`,
+			[]string{"", ""},
+			"",
+		},
+		"progress of the call that it is sent for": {
+			false,
+			[]string{modernCall(`8`, `"tok"`), modernCall(`9`, `"other"`)},
+			false,
+			`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}`,
+			[]string{`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"tok","_meta":{"io.modelcontextprotocol/subscriptionId":8}}}`, ""},
+			"",
+		},
 		"another's subscription": {
 			false,
 			[]string{modernCall(`8`, `1`)},
@@ -505,6 +521,66 @@ func TestSessionsLimits(t *testing.T) {
 	}
 	for len(r.Slots) > 2 {
 		<-r.Slots
+	}
+}
+
+// What the server refuses, however a session begins, neither ends one that is open nor
+// makes a principal's own unknown while it is in use: a principal has one, not many.
+func TestSessionsRefusals(t *testing.T) {
+	const refused = `{"jsonrpc":"2.0","id":%d,"error":{"code":-32602,"message":"no"}}`
+	t.Run("initialize once more", func(t *testing.T) {
+		r := newRig(t)
+		id, l := r.session()
+		for again := range 2 {
+			a := r.send("p", id, `{"jsonrpc":"2.0","id":8,"method":"initialize","params":{}}`)
+			take(t, l.sent)
+			if again == 0 {
+				l.said <- fmt.Sprintf(refused, 2)
+				next(t, a)
+			} else {
+				a.Close()
+			}
+		}
+		r.send("p", id, `{"jsonrpc":"2.0","id":8,"method":"ping"}`)
+		if got := take(t, l.sent); got != `{"jsonrpc":"2.0","id":4,"method":"ping"}` {
+			t.Error(got)
+		}
+	})
+	t.Run("server/discover", func(t *testing.T) {
+		r := newRig(t)
+		go func() { // each of what may be many
+			for {
+				select {
+				case l := <-r.lines:
+					go refusing(l, refused)
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+		for range 2 {
+			r.send("p", "", modernCall(`7`, `1`))
+			a := r.send("p", "", `{"jsonrpc":"2.0","id":8,"method":"server/discover","params":{"_meta":{`+metaOf+`}}}`)
+			next(t, a)
+		}
+		r.send("p", "", modernCall(`9`, `1`))
+		if n := len(r.Slots); n != 1 {
+			t.Errorf("%d processes of one principal", n)
+		}
+	})
+}
+
+// refusing refuses to be discovered, and answers nothing else.
+func refusing(l *line, refused string) {
+	for n := 1; ; n++ {
+		select {
+		case text := <-l.sent:
+			if strings.Contains(text, "server/discover") {
+				l.said <- fmt.Sprintf(refused, n)
+			}
+		case <-l.over:
+			return
+		}
 	}
 }
 
