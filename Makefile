@@ -67,10 +67,10 @@ bench: $(BENCHSTAT)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee .bench/new.txt
 	$(BENCHSTAT) $(wildcard .bench/old.txt) .bench/new.txt
 
-# The gateway beside a bare reverse proxy, on the same server: a tool without bounds on arguments, and one with.
-bench-load:
-	go run ./bench/load -tool alert.read
-	go run ./bench/load -tool temp.convert
+# The gateway beside a bare reverse proxy, nginx, and a proxy that asks an OPA, on the same server. The tables and
+# the plot go into docs/. LOAD has more flags.
+bench-load: $(NGINX) $(OPA)
+	go run ./bench/load -nginx $(NGINX) -opa $(OPA) -docs docs $(LOAD)
 
 # The MCP conformance suite, against the gateway with a server behind it.
 conformance:
