@@ -3,7 +3,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test tool check check-go check-policies bench bench-load conformance fuzz soak clean
+.PHONY: demo build test tool check check-go check-policies bench bench-load bench-k6 bench-smoke conformance fuzz soak clean
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -41,6 +41,7 @@ BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
 OPA           := $(TOOLS)/opa-v1.22.2
 REGISTRY      := $(TOOLS)/registry-v3.1.2
 NGINX         := $(TOOLS)/nginx
+K6            := $(TOOLS)/k6-v1.8.1
 
 # test/bundles needs these.
 test: $(OPA) $(REGISTRY) $(NGINX)
@@ -72,6 +73,20 @@ bench: $(BENCHSTAT)
 bench-load: $(NGINX) $(OPA)
 	go run ./bench/load -nginx $(NGINX) -opa $(OPA) -docs docs $(LOAD)
 
+# RATE tool calls in a second to one gateway on this machine, for DURATION; see bench/k6/calls.js.
+bench-k6: export RATE ?= 1000
+bench-k6: export DURATION ?= 30s
+bench-k6: $(K6)
+	go run ./bench/load with $(K6) run --no-usage-report --quiet bench/k6/calls.js
+
+# Guards against regressions by what a busy machine does not change: numbers of allocations, and CPU time as a
+# multiple of the bare proxy's in the same rounds, with a margin.
+SMOKE := go run ./bench/load -gatehouse bin/gatehouse -modes off,enforce -connections 16 -rate 0 -time 400ms
+bench-smoke: build
+	go test -count=1 -run '^TestAllocations$$' ./bench
+	$(SMOKE) -sizes 1 -bound off=1.5 -bound enforce=2
+	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=3.2 -bound enforce=4
+
 # The MCP conformance suite, against the gateway with a server behind it.
 conformance:
 	go test -tags conformance ./test/conformance -v -count=1
@@ -102,6 +117,8 @@ $(TOOLS)/gofumpt-%:
 	$(call install,mvdan.cc/gofumpt,$*)
 $(TOOLS)/opa-%:
 	$(call install,github.com/open-policy-agent/opa,$*)
+$(TOOLS)/k6-%:
+	$(call install,go.k6.io/k6,$*)
 $(TOOLS)/benchstat-%:
 	$(call install,golang.org/x/perf/cmd/benchstat,$*)
 
