@@ -122,7 +122,7 @@ func reload(b *testing.B, size int) {
 	before := stops()
 	for n := 0; b.Loop(); n++ {
 		if size == 0 {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			continue
 		}
 		revision := fmt.Sprintf(`{"revision": "%d"}`, n)
