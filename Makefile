@@ -84,8 +84,8 @@ bench-k6: $(K6)
 SMOKE := go run ./bench/load -gatehouse bin/gatehouse -modes off,enforce -connections 16 -rate 0 -time 400ms
 bench-smoke: build
 	go test -count=1 -run '^TestAllocations$$' ./bench
-	$(SMOKE) -sizes 1 -bound off=1.5 -bound enforce=2
-	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=3.2 -bound enforce=4
+	$(SMOKE) -sizes 1 -bound off=1.5,176 -bound enforce=2,198
+	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=3.2,176 -bound enforce=4,198
 
 # The MCP conformance suite, against the gateway with a server behind it.
 conformance:

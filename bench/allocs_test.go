@@ -21,13 +21,13 @@ func TestAllocations(t *testing.T) {
 		most int64
 		run  func(*testing.B)
 	}{
-		{"a call that keeps its bounds", 8, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
+		{"a call that keeps its bounds", 7, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
 		{"a call that is denied", 500, func(b *testing.B) {
 			in := call(b)
 			in.Tool = &policy.Tool{Name: "database.backup"}
 			decide(b, starter(b), in, true)
 		}},
-		{"a clean result", 4, func(b *testing.B) {
+		{"a clean result", 3, func(b *testing.B) {
 			in := call(b)
 			in.Phase, in.Response = policy.Response, result(b, 64<<10)
 			in.Begin()

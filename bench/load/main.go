@@ -35,7 +35,7 @@ type options struct {
 	rounds int
 	slot   time.Duration
 	docs   string
-	bounds map[string]float64
+	bounds map[string]bound
 }
 
 func main() {
@@ -49,7 +49,7 @@ func run(args []string, out io.Writer) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "upstream":
-			return serve(upstream(), out)
+			return serve(strings.Join(args[1:], " "), upstream(), out)
 		case "proxy":
 			return serveProxy(args[1:], out)
 		case "opa-proxy":
@@ -66,7 +66,7 @@ func run(args []string, out io.Writer) error {
 }
 
 func parse(args []string) (*options, error) {
-	o := &options{bounds: map[string]float64{}}
+	o := &options{bounds: map[string]bound{}}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.Func("gatehouse", "compare these `binaries`, separated by commas, instead of building one", texts(&o.binaries, ""))
 	f.Func("modes", "policy `modes` to measure (default off,permissive,enforce)", texts(&o.modes, "off,permissive,enforce"))
@@ -82,7 +82,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.rounds, "rounds", 5, "rounds; tables show medians over them")
 	f.DurationVar(&o.slot, "time", time.Second, "time of a process in a round")
 	f.StringVar(&o.docs, "docs", "", "write the tables and the plot into performance.md and performance.svg of this `folder`")
-	f.Func("bound", "fail if a gateway's median CPU ratio is above, as in `enforce=2.0`", o.bound)
+	f.Func("bound", "fail if a gateway of this `mode=ratio,objects` takes more CPU time than that, or allocates more", o.bound)
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -118,9 +118,16 @@ func numbers(list *[]int, preset string) func(string) error {
 	return set
 }
 
+// A bound is the most that a request may take, of medians.
+type bound struct {
+	ratio  float64 // of CPU time to that of the bare proxy
+	allocs float64
+}
+
 func (o *options) bound(s string) error {
 	mode, most, _ := strings.Cut(s, "=")
-	ratio, err := strconv.ParseFloat(most, 64)
-	o.bounds[mode] = ratio
+	var b bound
+	_, err := fmt.Sscanf(most, "%g,%g", &b.ratio, &b.allocs)
+	o.bounds[mode] = b
 	return err
 }

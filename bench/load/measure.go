@@ -137,8 +137,8 @@ func runRounds(o *options, peers []*peer, s scenario) ([]result, error) {
 	return results, nil
 }
 
-// check compares what the gateways cost with the bounds, in each scenario.
-func (r *report) check(bounds map[string]float64) error {
+// check compares what the gateways took with the bounds, in each scenario.
+func (r *report) check(bounds map[string]bound) error {
 	var errs []error
 	for mode, most := range bounds {
 		n := slices.IndexFunc(r.peers, func(p *peer) bool { return p.mode == mode })
@@ -146,9 +146,10 @@ func (r *report) check(bounds map[string]float64) error {
 			return fmt.Errorf("a bound for mode %q, which is not measured", mode)
 		}
 		for _, s := range r.outcomes {
-			if ratio := median(quotients(s.results[n].cpu, s.results[r.base()].cpu)); ratio > most {
-				errs = append(errs, fmt.Errorf("%s, %s: CPU time %.2f times that of the bare proxy, which is more than %.2f",
-					r.peers[n].name, s.name(r.centre), ratio, most))
+			ratio, allocs := median(quotients(s.results[n].cpu, s.results[r.base()].cpu)), median(s.results[n].allocs)
+			if !(ratio <= most.ratio && allocs <= most.allocs) { // which NaN is not
+				errs = append(errs, fmt.Errorf("%s, %s: %.2f times the CPU time of the bare proxy and %.0f allocations, want at most %g and %g",
+					r.peers[n].name, s.name(r.centre), ratio, allocs, most.ratio, most.allocs))
 			}
 		}
 	}

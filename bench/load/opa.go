@@ -70,7 +70,7 @@ func serveOPAProxy(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return serve(measured(p), out)
+	return serve(loopback, measured(p), out)
 }
 
 func newOPAProxy(server, opa string) (*opaProxy, error) {

@@ -52,7 +52,7 @@ func canned(o *options) *report {
 		for round := range 2 {
 			for n := range results {
 				cpu := time.Duration(n*(n+round)) * time.Millisecond
-				results[n].add(taken{sample: sample{times: []time.Duration{1, 2}, total: 1}, cpu: cpu})
+				results[n].add(taken{sample: sample{times: []time.Duration{1, 2}, total: 1}, cpu: cpu, allocs: 8})
 			}
 		}
 		r.outcomes = append(r.outcomes, outcomes{s, results})
@@ -61,7 +61,10 @@ func canned(o *options) *report {
 }
 
 func TestBounds(t *testing.T) {
-	for bound, fails := range map[string]bool{"enforce=3.4": true, "enforce=3.6": false, "of=9": true} {
+	if _, err := parse([]string{"-bound", "enforce=2"}); err == nil {
+		t.Error("a bound of one number")
+	}
+	for bound, fails := range map[string]bool{"enforce=3.4,9": true, "enforce=3.6,9": false, "enforce=3.6,3": true, "of=9,9": true} {
 		o := optionsOf(t, "-bound", bound)
 		if err := canned(o).check(o.bounds); (err != nil) != fails {
 			t.Errorf("%s: %v", bound, err)

@@ -17,9 +17,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// serve serves on a port of its own choice, and prints its address first.
-func serve(h http.Handler, out io.Writer) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// loopback is an address whose port the kernel chooses.
+const loopback = "127.0.0.1:0"
+
+// serve serves, and prints its address first.
+func serve(address string, h http.Handler, out io.Writer) error {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
@@ -109,7 +112,7 @@ func serveProxy(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return serve(measured(buffered(proxy)), out)
+	return serve(loopback, measured(buffered(proxy)), out)
 }
 
 // buffered reads a request before the proxy has it. A body that is still read when

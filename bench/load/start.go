@@ -72,7 +72,7 @@ func startServer(dir string) (*field, error) {
 		return f, err
 	}
 	f.self = self
-	f.server, _, err = f.startOwn("upstream")
+	f.server, _, err = f.startOwn("upstream", loopback)
 	return f, err
 }
 
@@ -137,7 +137,7 @@ func (f *field) own(name, server string) error {
 }
 
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopback)
 	if err != nil {
 		return "", err
 	}
