@@ -85,7 +85,7 @@ SMOKE := go run ./bench/load -gatehouse bin/gatehouse -modes off,enforce -connec
 bench-smoke: build
 	go test -count=1 -run '^TestAllocations$$' ./bench
 	$(SMOKE) -sizes 1 -bound off=1.5,176 -bound enforce=2,198
-	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=3.2,176 -bound enforce=4,198
+	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=3.2,176 -bound enforce=5,198
 
 # The MCP conformance suite, against the gateway with a server behind it.
 conformance:

@@ -51,7 +51,7 @@ const kinds = {
   },
   cleaned: {
     tool: 'secret.read',
-    good: (r) => r.status === 200 && r.body.includes('[redacted]') && !r.body.includes('ghp_'),
+    good: (r) => r.status === 200 && r.body.includes('[redacted]'),
   },
 };
 
@@ -81,5 +81,8 @@ export default function () {
     'Mcp-Name': tool,
     'Mcp-Protocol-Version': version,
   };
-  check(http.post(__ENV.URL, body, { headers, tags: { kind } }), { [kind]: good });
+  check(http.post(__ENV.URL, body, { headers, tags: { kind } }), {
+    [kind]: good,
+    'no token': (r) => !r.body.includes('ghp_'),
+  });
 }
