@@ -4,8 +4,8 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build dist image size test tool check check-go check-policies check-chart check-deploy bench bench-load conformance \
-	fuzz soak clean force
+.PHONY: demo build dist image size test tool check check-go check-policies check-chart check-deploy bench bench-load bench-k6 \
+	bench-smoke conformance fuzz soak clean force
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The race detector needs a C compiler; go says 0 here where there is none.
@@ -30,6 +30,7 @@ OPA           := $(TOOLS)/opa-v1.22.2
 REGISTRY      := $(TOOLS)/registry-v3.1.2
 NGINX         := $(TOOLS)/nginx
 HELM          := $(TOOLS)/helm-v4.3.1
+K6            := $(TOOLS)/k6-v1.8.1
 PROMETHEUS    := $(TOOLS)/prometheus
 PROMTOOL      := $(TOOLS)/promtool
 SYSTEMD       := $(TOOLS)/systemd-analyze
@@ -109,10 +110,24 @@ bench: $(BENCHSTAT)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee .bench/new.txt
 	$(BENCHSTAT) $(wildcard .bench/old.txt) .bench/new.txt
 
-# The gateway beside a bare reverse proxy, on the same server: a tool without bounds on arguments, and one with.
-bench-load:
-	go run ./bench/load -tool alert.read
-	go run ./bench/load -tool temp.convert
+# The gateway beside a bare reverse proxy, nginx, and a proxy that asks an OPA, on the same server. The tables and
+# the plot go into docs/. LOAD has more flags.
+bench-load: $(NGINX) $(OPA)
+	go run ./bench/load -nginx $(NGINX) -opa $(OPA) -docs docs $(LOAD)
+
+# RATE tool calls in a second to one gateway on this machine, for DURATION; see bench/k6/calls.js.
+bench-k6: export RATE ?= 1000
+bench-k6: export DURATION ?= 30s
+bench-k6: $(K6)
+	go run ./bench/load with $(K6) run --no-usage-report --quiet bench/k6/calls.js
+
+# Guards against regressions by what a busy machine does not change: numbers of allocations, and CPU time as a
+# multiple of the bare proxy's in the same rounds, with a margin.
+SMOKE := go run ./bench/load -gatehouse bin/gatehouse -modes off,enforce -connections 16 -rate 0 -time 400ms
+bench-smoke: build
+	go test -count=1 -run '^TestAllocations$$' ./bench
+	$(SMOKE) -sizes 1 -bound off=1.5,176 -bound enforce=2,198
+	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=3.2,176 -bound enforce=5,198
 
 # What each module puts into the binary, in MB: its own code and data, and its share of the stripped file.
 size:
@@ -154,6 +169,8 @@ $(TOOLS)/opa-%:
 	$(call install,github.com/open-policy-agent/opa,$*)
 $(TOOLS)/helm-%:
 	$(call install,helm.sh/helm/v4/cmd/helm,$*)
+$(TOOLS)/k6-%:
+	$(call install,go.k6.io/k6,$*)
 $(TOOLS)/benchstat-%:
 	$(call install,golang.org/x/perf/cmd/benchstat,$*)
 

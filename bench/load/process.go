@@ -2,149 +2,64 @@ package main
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A peer is a process that requests are sent to.
+// A peer is what requests are sent to: a process, or some that work together.
+// The server alone, without a proxy, has none that count.
 type peer struct {
-	name string
-	url  string
-	cmd  *exec.Cmd
+	name    string
+	mode    string // of a gateway
+	url     string
+	cmds    []*exec.Cmd
+	metrics []string // where its Go processes tell of their allocations
 
 	began time.Time
 	ready time.Duration // from its start to its first answer
 	idle  int           // its resident memory then, in KiB
 }
 
-// startAll starts the server, the bare proxy, and a gateway for each binary
-// and mode. stop ends whatever was started, also after an error.
-func startAll(o *options, dir string) (peers []*peer, stop func(), err error) {
-	var all []*peer
-	stop = func() {
-		for _, p := range all {
-			_ = p.cmd.Process.Kill()
-			_ = p.cmd.Wait() // it was killed
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, stop, err
-	}
-	server, err := startOwn(self, "upstream")
-	if err != nil {
-		return nil, stop, err
-	}
-	all = append(all, server)
-	proxy, err := startOwn(self, "proxy", server.url)
-	if err != nil {
-		return nil, stop, err
-	}
-	proxy.name = "httputil.ReverseProxy"
-	all = append(all, proxy)
-	if err := proxy.wait(); err != nil {
-		return nil, stop, err
-	}
-	binaries, err := gatehouses(o, dir)
-	if err != nil {
-		return nil, stop, err
-	}
-	for _, binary := range binaries {
-		for _, mode := range o.modes {
-			p, err := startGatehouse(binary, mode, server.url, o.policies, dir)
-			if err != nil {
-				return nil, stop, err
-			}
-			all = append(all, p)
-			if err := p.wait(); err != nil {
-				return nil, stop, err
-			}
-		}
-	}
-	return all[1:], stop, nil
+// Taken is what a peer took for a sample.
+type taken struct {
+	sample
+	cpu    time.Duration
+	allocs float64
 }
 
-// startOwn starts this program with a subcommand that prints its address.
-func startOwn(self string, args ...string) (*peer, error) {
-	began := time.Now()
-	cmd := exec.Command(self, args...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+// send sends requests for that long, and says what they took.
+func (p *peer) send(c *client, slot time.Duration) (t taken, err error) {
+	looking, err := p.allocs()
 	if err != nil {
-		return nil, err
+		return t, err
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	allocs, err := p.allocs()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", args[0], err)
+		return t, err
 	}
-	return &peer{name: args[0], url: "http://" + strings.TrimSpace(line), cmd: cmd, began: began}, nil
+	cpu, err := p.cpu()
+	if err != nil {
+		return t, err
+	}
+	if t.sample, err = c.send(p.url, slot); err != nil {
+		return t, err
+	}
+	after, err := p.cpu()
+	if err != nil {
+		return t, err
+	}
+	t.cpu, looking = after-cpu, allocs-looking
+	now, err := p.allocs()
+	t.allocs = max(now-allocs-looking, 0)
+	return t, err
 }
 
-// gatehouses are the binaries to measure.
-func gatehouses(o *options, dir string) ([]string, error) {
-	if len(o.binaries) > 0 {
-		return o.binaries, nil
-	}
-	path := filepath.Join(dir, "gatehouse")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/gatehouse")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("build gatehouse (run this from the root of the repository): %w", err)
-	}
-	return []string{path}, nil
-}
-
-const (
-	apiKey = "an-api-key-of-the-load-run"
-	config = `
-listen: %s
-admin: 127.0.0.1:0
-mcpServers:
-  load: {url: "%s/mcp"}
-identity:
-  apiKeys: [{id: alice@org, roles: [staff, dev], sha256: "%x"}]
-policy: {mode: %s, bundle: "%s", pollSeconds: 0, timeoutMs: 2000}
-audit: {path: "%s"}
-`
-)
-
-func startGatehouse(binary, mode, server, policies, dir string) (*peer, error) {
-	name := filepath.Base(binary) + ", " + mode
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, name)
-	text := fmt.Sprintf(config, address, server, sha256.Sum256([]byte(apiKey)), mode, policies, file+".jsonl")
-	if err := os.WriteFile(file+".yaml", []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(binary, "serve", "--config", file+".yaml")
-	log, err := os.Create(file + ".log")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = log.Close() }()
-	cmd.Stderr = log
-	return &peer{name: name, url: "http://" + address, cmd: cmd, began: time.Now()}, cmd.Start()
-}
-
-// wait waits until a process answers.
+// wait waits until a peer answers.
 func (p *peer) wait() error {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
@@ -164,38 +79,96 @@ func (p *peer) wait() error {
 	return err
 }
 
+// allocs is the number of objects that the peer has allocated.
+func (p *peer) allocs() (sum float64, err error) {
+	for _, url := range p.metrics {
+		n, err := metric(url, "go_memstats_mallocs_total")
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", p.name, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+func metric(url, name string) (float64, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	value := ""
+	for lines.Scan() {
+		if v, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			value = v
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(value, 64)
+}
+
 // tick is the unit of CPU times in /proc; Linux has it at 100 to the second on
 // every architecture that Go knows.
 const tick = 10 * time.Millisecond
 
-// cpu is the CPU time that the process has used, in user and system mode.
-func (p *peer) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", p.name, err)
+// cpu is the CPU time that the peer has used, in user and system mode.
+func (p *peer) cpu() (sum time.Duration, err error) {
+	pids, err := p.pids()
+	for _, pid := range pids {
+		var stat []byte
+		if stat, err = os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil {
+			return 0, fmt.Errorf("%s: %w", p.name, err)
+		}
+		// The second field is a name in brackets, which may hold anything.
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		var user, system int
+		if fields := strings.Fields(rest); len(fields) >= 13 {
+			_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+		} else {
+			err = fmt.Errorf("%s: unknown form of /proc/*/stat", p.name)
+		}
+		sum += time.Duration(user+system) * tick
 	}
-	// The second field is a name in brackets, which may hold anything.
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("%s: unknown form of /proc/*/stat", p.name)
+	return sum, err
+}
+
+// pids are the processes of a peer with their children: nginx has workers.
+func (p *peer) pids() (all []int, err error) {
+	for _, cmd := range p.cmds {
+		pid := cmd.Process.Pid
+		all = append(all, pid)
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		for field := range strings.FieldsSeq(string(children)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, child)
+		}
 	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, err
+	return all, nil
 }
 
 // memory is a line of /proc/*/status, as in VmRSS, in KiB.
-func (p *peer) memory(name string) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+func (p *peer) memory(name string) (sum int, err error) {
+	pids, err := p.pids()
+	for _, pid := range pids {
+		var status []byte
+		if status, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err != nil {
+			return 0, err
+		}
+		_, rest, _ := strings.Cut(string(status), "\n"+name+":")
+		var kib int
+		if _, err = fmt.Sscan(rest, &kib); err != nil {
+			return 0, err
+		}
+		sum += kib
 	}
-	_, rest, _ := strings.Cut(string(status), "\n"+name+":")
-	var kib int
-	_, err = fmt.Sscan(rest, &kib)
-	return kib, err
+	return sum, err
 }

@@ -41,11 +41,11 @@ func child(kind string) int {
 	var err error
 	switch {
 	case kind == "scripted":
-		err = scriptedChild(where)
+		scriptedChild(where)
 	case kind == "go":
 		err = goChild(tapped(where), where)
 	case kind == "recorder":
-		err = recorderChild(tapped(where))
+		recorderChild(tapped(where))
 	case strings.HasSuffix(kind, ".mjs"):
 		cmd := exec.Command("node", kind)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = "node", os.Stdout, os.Stderr
@@ -90,41 +90,41 @@ func goChild(in io.Reader, dir string) error {
 }
 
 // recorderChild opens sessions. Beside that it does nothing, and says so.
-func recorderChild(in io.Reader) error {
+func recorderChild(in io.Reader) {
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
-			return nil
+			return
 		}
 		var r request
 		switch err := json.Unmarshal(line, &r); {
 		case err != nil || r.ID == nil:
 		case r.Method == "initialize":
-			_, _ = fmt.Println(r.safe())
+			_, _ = fmt.Fprintln(os.Stdout, r.safe())
 		default:
-			_, _ = fmt.Printf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32021,"message":"noted"}}`+"\n", r.ID)
+			_, _ = fmt.Fprintf(os.Stdout, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32021,"message":"noted"}}`+"\n", r.ID)
 		}
 	}
 }
 
 // scriptedChild answers in a framing, and well what opens a session.
-func scriptedChild(name string) error {
+func scriptedChild(name string) {
 	f := stdioFraming(name)
 	in := bufio.NewReader(os.Stdin)
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil {
-			return nil
+			return
 		}
 		var r request
 		switch err := json.Unmarshal(line, &r); {
 		case err != nil || r.ID == nil || r.Method == "":
 		case r.Method == "initialize" || r.Method == "server/discover":
-			_, _ = fmt.Println(r.safe())
+			_, _ = fmt.Fprintln(os.Stdout, r.safe())
 		default:
 			if f.speak(&r) {
-				return nil
+				return
 			}
 		}
 	}

@@ -87,7 +87,7 @@ func (f *framing) speak(r *request) (ends bool) {
 		_, _ = io.WriteString(os.Stdout, body)
 	}
 	if f.name == "stdio-long-line" {
-		_, _ = fmt.Printf("\n%s\n", r.safe())
+		_, _ = fmt.Fprintf(os.Stdout, "\n%s\n", r.safe())
 	}
 	if strings.HasSuffix(f.name, "-close") {
 		_ = os.Stdout.Close()
