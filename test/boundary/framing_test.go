@@ -77,7 +77,7 @@ func throughWire(endpoints []endpoint, w *wire) []endpoint {
 	var all []endpoint
 	for _, e := range endpoints {
 		if u, err := url.Parse(e.URL); err == nil && !strings.HasPrefix(e.Name, "g-") {
-			all = append(all, endpoint{e.Name, "http://" + w.addr + u.Path, e.Stream})
+			all = append(all, endpoint{Name: e.Name, URL: "http://" + w.addr + u.Path, Stream: e.Stream})
 		}
 	}
 	return all

@@ -107,9 +107,7 @@ func startForPrincipals(t *testing.T, e *echoing, names ...string) (*harness.Gat
 	var all []*principal
 	for _, name := range names {
 		p := &principal{name: name}
-		resp := open(t, http.MethodPost, gw.URL, posting{name, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + legacy + `","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`, p.headers()})
-		_ = resp.Body.Close()
-		if p.session = resp.Header.Get("Mcp-Session-Id"); p.session == "" || p.session == "the-one-session" {
+		if p.open(t, gw.URL); p.session == "the-one-session" {
 			t.Fatalf("%s: session %q", name, p.session)
 		}
 		all = append(all, p)

@@ -102,6 +102,8 @@ type endpoint struct {
 	Name   string `json:"name"`
 	URL    string `json:"url"`
 	Stream string `json:"stream,omitempty"` // to be listened to: "last" up to its last message, or "any"
+	// Command, where set, is a server to be started in place of the URL. All is done on one session.
+	Command []string `json:"command,omitempty"`
 }
 
 // A reader is a client of an official SDK. For each endpoint it returns all that its program was given:
@@ -146,7 +148,7 @@ func goReader(version string) reader {
 			group.Go(func() {
 				turns <- struct{}{}
 				defer func() { <-turns }()
-				p := &program{version: version, url: e.URL, last: make(chan struct{})}
+				p := &program{version: version, url: e.URL, command: e.Command, last: make(chan struct{})}
 				if e.Stream == "" {
 					p.run(t)
 				} else {
@@ -165,6 +167,7 @@ func goReader(version string) reader {
 // A program uses the Go SDK, and notes what it is given.
 type program struct {
 	version, url string
+	command      []string
 	mu           sync.Mutex
 	given        []string
 	once         sync.Once
@@ -207,7 +210,11 @@ func (p *program) connect(ctx context.Context) *mcp.ClientSession {
 			return next(ctx, method, req)
 		}
 	})
-	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: p.url, MaxRetries: -1},
+	var transport mcp.Transport = &mcp.StreamableClientTransport{Endpoint: p.url, MaxRetries: -1}
+	if p.command != nil {
+		transport = &mcp.CommandTransport{Command: exec.Command(p.command[0], p.command[1:]...)}
+	}
+	session, err := client.Connect(ctx, transport,
 		&mcp.ClientSessionOptions{ProtocolVersion: p.version})
 	if err != nil {
 		p.note("connect", err)
@@ -221,6 +228,7 @@ func (p *program) connect(ctx context.Context) *mcp.ClientSession {
 func (p *program) run(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	var session *mcp.ClientSession
 	for _, do := range []func(*mcp.ClientSession) (any, error){
 		func(s *mcp.ClientSession) (any, error) { return s.ListTools(ctx, nil) },
 		func(s *mcp.ClientSession) (any, error) {
@@ -233,15 +241,23 @@ func (p *program) run(t *testing.T) {
 			return s.GetPrompt(ctx, &mcp.GetPromptParams{Name: "p"})
 		},
 	} {
-		session := p.connect(ctx)
+		if session == nil {
+			session = p.connect(ctx)
+		}
 		if session == nil {
 			return
 		}
 		p.note(do(session))
+		if p.command == nil {
+			_ = session.Close() // it may be dead
+			session = nil
+		}
+	}
+	if session != nil {
 		_ = session.Close() // it may be dead
 	}
 	if ctx.Err() != nil {
-		t.Errorf("%s: the client got no answer", p.url)
+		t.Errorf("%s: the client got no answer", p.url+strings.Join(p.command, " "))
 	}
 }
 

@@ -54,8 +54,8 @@ func (r *request) safe() string {
 	return `{"jsonrpc":"2.0","id":` + string(r.ID) + `,"result":` + r.result("harmless", `[{"name":"echo","inputSchema":{"type":"object"}}]`) + `}`
 }
 
-// write writes the whole answer of a framing to a request.
-func (f *framing) write(conn net.Conn, r *request) {
+// fill is the answer of a framing to a request: its head and its body.
+func (f *framing) fill(r *request) (head, body string) {
 	result, safe := r.result(canary, hiddenTools), r.safe()
 	fill := strings.NewReplacer(
 		"EVIL", `{"jsonrpc":"2.0","id":`+string(r.ID)+`,"result":`+result+`}`, "SAFE", safe, "RESULT", result, "HIDDEN", hiddenTools,
@@ -69,11 +69,16 @@ func (f *framing) write(conn net.Conn, r *request) {
 	if f.name == "body-length-safe" {
 		mark = strings.NewReplacer()
 	}
-	body := mark.Replace(fill.Replace(f.body))
+	body = mark.Replace(fill.Replace(f.body))
 	if f.whole != nil {
-		body = f.whole(mark.Replace(fill.Replace(f.body)))
+		body = f.whole(body)
 	}
-	head := mark.Replace(fill.Replace(f.head))
+	return mark.Replace(fill.Replace(f.head)), body
+}
+
+// write writes the whole answer of a framing to a request.
+func (f *framing) write(conn net.Conn, r *request) {
+	head, body := f.fill(r)
 	if head != "" {
 		head += "Connection: close\r\n\r\n"
 	}

@@ -72,7 +72,7 @@ func TestStreams(t *testing.T) {
 	}
 	var endpoints []endpoint
 	for _, f := range all {
-		e := endpoint{f.name, at.Scheme + "://" + at.Host + "/servers/" + f.name + "/mcp", "any"}
+		e := endpoint{Name: f.name, URL: at.Scheme + "://" + at.Host + "/servers/" + f.name + "/mcp", Stream: "any"}
 		if strings.HasSuffix(f.body, "data: LAST\n\n") && f.open {
 			e.Stream = "last"
 		}

@@ -100,20 +100,20 @@ func (s *server) listen(t testing.TB, next http.Handler) {
 	s.url = l.URL + "/mcp"
 }
 
-// goServer is a server of the official Go SDK. It serves both eras, without sessions.
-func goServer(t testing.TB) *server {
-	var mu sync.Mutex
-	var seen []sighting
+// noting is a server of the official Go SDK that tells what its code is given to execute.
+func noting(tell func(sighting)) *mcp.Server {
 	note := func(method string, params any) {
-		text, err := json.Marshal(params)
-		if err != nil {
-			t.Error(err)
-		}
 		s := sighting{Method: method}
-		decodeInto(t, text, &s)
-		mu.Lock()
-		defer mu.Unlock()
-		seen = append(seen, s)
+		text, err := json.Marshal(params)
+		if err == nil {
+			dec := json.NewDecoder(bytes.NewReader(text))
+			dec.UseNumber()
+			err = dec.Decode(&s)
+		}
+		if err != nil {
+			s.Name = err // which is no name
+		}
+		tell(s)
 	}
 	m := mcp.NewServer(&mcp.Implementation{Name: "boundary", Version: "1"}, nil)
 	m.AddTool(&mcp.Tool{Name: "echo", InputSchema: map[string]any{"type": "object"}},
@@ -128,6 +128,18 @@ func goServer(t testing.TB) *server {
 			}
 			return next(ctx, method, req)
 		}
+	})
+	return m
+}
+
+// goServer is a server of the official Go SDK. It serves both eras, without sessions.
+func goServer(t testing.TB) *server {
+	var mu sync.Mutex
+	var seen []sighting
+	m := noting(func(s sighting) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, s)
 	})
 	s := &server{seen: func(testing.TB) []sighting {
 		mu.Lock()

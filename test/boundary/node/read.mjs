@@ -3,14 +3,23 @@
 import { readFileSync } from 'node:fs';
 import * as v1 from '@modelcontextprotocol/sdk/client/index.js';
 import * as http1 from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import * as stdio1 from '@modelcontextprotocol/sdk/client/stdio.js';
 import * as v2 from '@modelcontextprotocol/client';
+import * as stdio2 from '@modelcontextprotocol/client/stdio';
 
 const [sdk, mode] = process.argv.slice(2);
 const patience = 60_000; // ms; only a hanging client needs so much
 const info = { name: 'reader', version: '1.0.0' };
 const capabilities = { elicitation: {}, sampling: {} };
 
-function newClient(url) {
+function newClient({ url: at, command }) {
+  if (command) {
+    const server = { command: command[0], args: command.slice(1), stderr: 'ignore' };
+    return sdk === 'ts1'
+      ? [new v1.Client(info, { capabilities }), new stdio1.StdioClientTransport(server)]
+      : [new v2.Client(info, { capabilities, versionNegotiation: { mode } }), new stdio2.StdioClientTransport(server)];
+  }
+  const url = new URL(at);
   if (sdk === 'ts1') {
     return [new v1.Client(info, { capabilities }), new http1.StreamableHTTPClientTransport(url, { reconnectionOptions })];
   }
@@ -39,7 +48,7 @@ const lastURI = 'test://last';
 async function listen({ url, stream }) {
   const given = [];
   const note = value => given.push(show(value));
-  const [client, transport] = newClient(new URL(url));
+  const [client, transport] = newClient({ url });
   const last = new Promise(done => {
     client.fallbackNotificationHandler = async notification => {
       note(notification);
@@ -63,11 +72,11 @@ async function listen({ url, stream }) {
   return given;
 }
 
-async function read({ url }) {
+async function read(endpoint) {
   const given = [];
   const note = value => given.push(show(value));
-  for (const act of does) {
-    const [client, transport] = newClient(new URL(url));
+  for (const some of endpoint.command ? [does] : does.map(act => [act])) {
+    const [client, transport] = newClient(endpoint);
     client.onerror = note;
     client.fallbackNotificationHandler = async notification => note(notification);
     client.fallbackRequestHandler = async request => {
@@ -77,7 +86,7 @@ async function read({ url }) {
     try {
       await client.connect(transport);
       note([client.getInstructions(), client.getServerCapabilities(), client.getServerVersion()]);
-      note(await act(client));
+      for (const act of some) note(await act(client).catch(error => error));
     } catch (error) {
       note(error);
     }

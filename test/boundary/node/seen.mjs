@@ -1,9 +1,14 @@
 // What a server's own code was given to execute, until the test asks for it at /mcp/seen. Notifications are
 // not kept: they run when the answer is gone.
+import { appendFileSync } from 'node:fs';
+
 let seen = [];
 
+/** Notes a request: in the file of SEEN, if that is set, before the answer is gone. */
 export function note({ method, params }) {
-  seen.push({ method, name: params?.name, uri: params?.uri, arguments: params?.arguments });
+  const sighting = { method, name: params?.name, uri: params?.uri, arguments: params?.arguments };
+  if (process.env.SEEN) appendFileSync(process.env.SEEN, JSON.stringify(sighting) + '\n');
+  else seen.push(sighting);
 }
 
 /** Answers a request for what was seen, if it is one. */

@@ -1,16 +1,9 @@
 // A server of the official TypeScript SDK 1.x behind Express and its JSON parser: PORT=n node ts1-server.mjs
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import * as types from '@modelcontextprotocol/sdk/types.js';
 import express from 'express';
 import { handlers, info, options, tell } from './seen.mjs';
-
-const schemas = {
-  'tools/call': types.CallToolRequestSchema,
-  'resources/read': types.ReadResourceRequestSchema,
-  'prompts/get': types.GetPromptRequestSchema,
-  'completion/complete': types.CompleteRequestSchema,
-};
+import { schemas } from './ts1-schemas.mjs';
 
 const app = express();
 app.use((request, response, next) => tell(request, response) || next());
