@@ -49,7 +49,10 @@ type record struct {
 }
 
 // A journal is an audit log that is read on as it grows.
-type journal struct{ file *os.File }
+type journal struct {
+	file *os.File
+	half []byte // of a line that was being written
+}
 
 func openJournal(t testing.TB, gw *harness.Gateway) *journal {
 	t.Helper()
@@ -58,7 +61,7 @@ func openJournal(t testing.TB, gw *harness.Gateway) *journal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	return &journal{f}
+	return &journal{file: f}
 }
 
 // next returns what was recorded since it was last asked.
@@ -69,7 +72,10 @@ func (j *journal) next(t testing.TB) []record {
 		t.Fatal(err)
 	}
 	var all []record
-	for line := range bytes.Lines(text) {
+	text = append(j.half, text...)
+	end := bytes.LastIndexByte(text, '\n') + 1
+	j.half = text[end:]
+	for line := range bytes.Lines(text[:end]) {
 		var r record
 		dec := json.NewDecoder(bytes.NewReader(line))
 		dec.UseNumber()

@@ -31,7 +31,10 @@ func spoken() []framing {
 		{name: "stdio-nul", body: "\x00EVIL\x00\nSAFE\n"},
 		{name: "stdio-nul-line", body: "EVIL\x00\nSAFE\n"},
 		{name: "stdio-bom", body: "\ufeffEVIL\nSAFE\n"},
-		{name: "stdio-utf16", body: "EVIL\nSAFE\n", whole: utf16With(binary.LittleEndian)},
+		{name: "stdio-utf16", body: "EVIL\nSAFE\n", whole: func(body string) string {
+			evil, safe, _ := strings.Cut(body, "\n")
+			return utf16With(binary.LittleEndian)(evil+"\n") + "\n" + safe
+		}},
 		{name: "stdio-invalid-utf8", body: "{\"x\":\"\xff S3CR3T-CANARY\"}\nSAFE\n"},
 		{name: "stdio-batch", body: "[EVIL]\nSAFE\n"},
 		{name: "stdio-batch-safe", body: "[SAFE,NOTE]\nSAFE\n"},
