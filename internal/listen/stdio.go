@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
@@ -44,24 +44,50 @@ const maxUnderWay = 1024
 
 // Read carries the messages that arrive until there are no more: each is with the
 // server before the next is read. Answers come when they come, also afterwards.
+// When the client has no more to say, a message that the server still has to answer
+// before the next may be sent is given up after some time.
 func (s *Stdio) Read(ctx context.Context, in io.Reader) error {
-	lines := mcp.NewLineReader(in, s.Limit)
-	for {
-		text, err := lines.Next()
+	ahead := make(chan read, readAhead)
+	noMore, end := context.WithCancel(ctx)
+	go func() {
+		defer end()
+		defer close(ahead)
+		lines := mcp.NewLineReader(in, s.Limit)
+		for {
+			text, err := lines.Next()
+			ahead <- read{text, err}
+			if err != nil && !errors.Is(err, mcp.ErrTooLong) {
+				return
+			}
+		}
+	}()
+	for r := range ahead {
 		switch {
-		case errors.Is(err, mcp.ErrTooLong):
+		case errors.Is(r.err, mcp.ErrTooLong):
 			tooLarge := mcp.Refuse(http.StatusRequestEntityTooLarge, "message too large", "")
 			x := s.exchange(http.MethodPost, "")
 			s.Gateway.Reject(x, tooLarge, &stdioReply{s: s, ctx: ctx, x: x})
-		case errors.Is(err, io.EOF):
+		case errors.Is(r.err, io.EOF):
 			return nil
-		case err != nil:
-			return err
-		case strings.TrimSpace(text) != "":
-			s.carry(ctx, text)
+		case r.err != nil:
+			return r.err
+		default:
+			s.carry(ctx, noMore, r.text)
 		}
 	}
+	return nil
 }
+
+// A read is a line that the client wrote, or why there is none.
+type read struct {
+	text string
+	err  error
+}
+
+const (
+	readAhead = 16              // lines, for the end to be noticed behind them
+	sendGrace = 5 * time.Second // for a message to be sent when no more will come
+)
 
 // Wait waits until all that is under way has come to its end, as it does when the
 // server has. It is called once.
@@ -72,7 +98,8 @@ func (s *Stdio) Wait() {
 	s.relays.Wait()
 }
 
-func (s *Stdio) carry(ctx context.Context, text string) {
+// carry sends a message. Once noMore is done, that may not take for ever.
+func (s *Stdio) carry(ctx, noMore context.Context, text string) {
 	x := s.exchange(http.MethodPost, text)
 	if s.full() {
 		// What is no request must pass: others may be waiting for it.
@@ -80,7 +107,21 @@ func (s *Stdio) carry(ctx context.Context, text string) {
 			x.Refused = mcp.Refuse(http.StatusServiceUnavailable, "too many requests under way", "")
 		}
 	}
-	s.relay(s.Gateway.Send(ctx, x, &stdioReply{s: s, ctx: ctx, x: x}))
+	sending, giveUp := context.WithCancel(ctx)
+	sent := make(chan struct{})
+	stop := context.AfterFunc(noMore, func() {
+		late := time.NewTimer(sendGrace)
+		defer late.Stop()
+		select {
+		case <-sent:
+		case <-late.C:
+			giveUp()
+		}
+	})
+	relay := s.Gateway.Send(sending, x, &stdioReply{s: s, ctx: ctx, x: x})
+	close(sent)
+	stop()
+	s.relay(relay, giveUp)
 }
 
 func (s *Stdio) full() bool {
@@ -89,9 +130,11 @@ func (s *Stdio) full() bool {
 	return s.underWay >= maxUnderWay
 }
 
-// relay carries back the answer to what was sent, beside all others.
-func (s *Stdio) relay(carry func()) {
+// relay carries back the answer to what was sent, beside all others, and then says
+// that it is done.
+func (s *Stdio) relay(carry, done func()) {
 	if carry == nil {
+		done()
 		return
 	}
 	s.mu.Lock()
@@ -101,6 +144,7 @@ func (s *Stdio) relay(carry func()) {
 	}
 	s.mu.Unlock()
 	run := func() {
+		defer done()
 		carry()
 		s.mu.Lock()
 		s.underWay--
@@ -168,7 +212,7 @@ func (s *Stdio) listen(ctx context.Context, header http.Header) {
 	if v := header.Get(mcp.HeaderVersion); v != "" {
 		x.Header.Set(mcp.HeaderVersion, v)
 	}
-	s.relay(s.Gateway.Send(ctx, x, &stdioReply{s: s, x: x}))
+	s.relay(s.Gateway.Send(ctx, x, &stdioReply{s: s, x: x}), func() {})
 }
 
 // write writes a message as one line.

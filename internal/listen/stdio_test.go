@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
@@ -332,4 +333,29 @@ func TestStdioWholeLines(t *testing.T) {
 	if len(lines) != n {
 		t.Errorf("%d lines, want %d", len(lines), n)
 	}
+}
+
+// stuck is a gateway whose server never answers what has to be answered before anything else is sent.
+type stuck struct{ gaveUp int }
+
+func (s *stuck) Send(ctx context.Context, _ *gateway.Exchange, _ gateway.Reply) func() {
+	<-ctx.Done()
+	s.gaveUp++
+	return nil
+}
+
+func (*stuck) Reject(*gateway.Exchange, *mcp.Error, gateway.Reply) {}
+
+// A client that has gone ends the wait for a server that never answers, and so the server.
+func TestStdioEndBehindWhatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &stuck{}
+		s := &Stdio{Gateway: g, Server: "s", Caller: &identity.Caller{}, Limit: 1 << 10, Out: io.Discard}
+		if err := s.Read(t.Context(), strings.NewReader("{\"id\":1}\n{\"id\":2}\n")); err != nil {
+			t.Fatal(err)
+		}
+		if g.gaveUp != 2 {
+			t.Errorf("%d messages were given up", g.gaveUp)
+		}
+	})
 }
