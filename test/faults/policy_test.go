@@ -26,11 +26,12 @@ func rule(name string) func(*testing.T, *stage) {
 	}
 }
 
-// hungry is such a fault whose rule would take memory without end.
+// hungry is such a fault whose rule would take memory without end. How much it takes depends on how late its
+// deadline is noticed, and so on what else the machine does.
 func hungry(name string) func(*testing.T, *stage) {
 	return func(t *testing.T, s *stage) {
 		rule(name)(t, s)
-		s.bound = 256 << 20
+		s.bound = 1 << 30
 		s.config = append(s.config, func(c map[string]any) { c["policy"].(map[string]any)["timeoutMs"] = 100 })
 	}
 }
@@ -38,7 +39,6 @@ func hungry(name string) func(*testing.T, *stage) {
 // stuck is a rule that runs on past its deadline, since a built-in does not look at the clock.
 func stuck(t *testing.T, s *stage) {
 	hungry("stuck")(t, s)
-	s.bound = 512 << 20
 	s.args = strings.Repeat("x", 1<<20)
 }
 
