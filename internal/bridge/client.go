@@ -191,7 +191,7 @@ func (c *client) end() {
 func (c *client) enter(id mcp.Value, cancel context.CancelFunc) (leave func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := idKey(id)
+	key := mcp.IDKey(id)
 	c.calls[key] = cancel
 	return func() {
 		c.mu.Lock()
@@ -204,16 +204,9 @@ func (c *client) enter(id mcp.Value, cancel context.CancelFunc) (leave func()) {
 func (c *client) cancelCall(id mcp.Value) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cancel := c.calls[idKey(id)]; cancel != nil {
+	if cancel := c.calls[mcp.IDKey(id)]; cancel != nil {
 		cancel()
 	}
-}
-
-func idKey(id mcp.Value) string {
-	if id.IsString() {
-		return `"` + id.String()
-	}
-	return id.Text()
 }
 
 // mayBeAsked reports whether the client said that it can answer that.

@@ -151,12 +151,6 @@ func (k *session) complete(result string, cacheable bool) string {
 	return with(v, members...)
 }
 
-// cacheable are the methods whose results say for how long they hold.
-var cacheable = map[string]bool{
-	"server/discover": true, "tools/list": true, "resources/list": true,
-	"resources/templates/list": true, "resources/read": true, "prompts/list": true,
-}
-
 // isGone reports whether the server does not know the session of a message, which it then did not take.
 func isGone(a *mcp.Answer, bad *mcp.Error, id string) bool {
 	if bad != nil {

@@ -106,7 +106,7 @@ func (t *turn) response(m *mcp.Message) string {
 		return errorText(t.id, codeInternal, "the server answered another request", "")
 	}
 	if m.Result.Exists() {
-		return resultText(t.id, t.k.complete(m.Result.Text(), cacheable[t.method]))
+		return resultText(t.id, t.k.complete(m.Result.Text(), mcp.Cacheable(t.method)))
 	}
 	switch codeOf(m) {
 	case codeMissingResource:

@@ -24,7 +24,7 @@ func (e *exchange) ask(m *mcp.Message) (*mcp.Message, *mcp.Error) {
 	if e.asked == nil {
 		e.asked = map[string]string{}
 	}
-	e.asked[sameID(m.ID)] = sealed
+	e.asked[mcp.IDKey(m.ID)] = sealed
 	return mcp.ParseServer(m.Root.With("id", string(mcp.AppendString(nil, sealed))))
 }
 
@@ -44,18 +44,10 @@ func (e *exchange) answered() *mcp.Error {
 	return bad
 }
 
-// sameID is one text for all ways to write an id.
-func sameID(id mcp.Value) string {
-	if id.IsString() {
-		return `"` + id.String()
-	}
-	return id.Text()
-}
-
 // cancelled gives a server's word that it no longer waits for an answer the id
 // that the client knows.
 func (e *exchange) cancelled(id mcp.Value) (string, *mcp.Error) {
-	sealed, ok := e.asked[sameID(id)]
+	sealed, ok := e.asked[mcp.IDKey(id)]
 	if !ok {
 		return "", mcp.Refuse(http.StatusBadGateway, "a notification from the server", "it cancels what was not asked here")
 	}

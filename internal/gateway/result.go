@@ -39,7 +39,7 @@ func (e *exchange) judgeResponse(m *mcp.Message) (*mcp.Message, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	if s.msg != m || e.g.Mode == Enforce && e.snapshot != nil && cacheable[e.kind] && m.Result.Get("cacheScope").String() == "public" {
+	if s.msg != m || e.g.Mode == Enforce && e.snapshot != nil && mcp.Cacheable(e.kind) && m.Result.Get("cacheScope").String() == "public" {
 		return e.private(s.msg)
 	}
 	return m, nil
@@ -167,16 +167,10 @@ func describeItem(in *policy.Input, use string, item mcp.Value) bool {
 	return identified && mcp.CheckNames(item) == nil
 }
 
-// cacheable are the methods whose results say who may keep them.
-var cacheable = map[string]bool{
-	"server/discover": true, "tools/list": true, "resources/list": true,
-	"resources/templates/list": true, "resources/read": true, "prompts/list": true,
-}
-
 // private marks a result as meant for this caller alone: the policy changed it,
 // or allowed it to this caller, and might not to the next.
 func (e *exchange) private(m *mcp.Message) (*mcp.Message, *refusal) {
-	if !cacheable[e.kind] || !m.Result.Exists() {
+	if !mcp.Cacheable(e.kind) || !m.Result.Exists() {
 		return m, nil
 	}
 	text := m.Result.With("cacheScope", `"private"`)

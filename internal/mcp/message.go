@@ -226,6 +226,23 @@ func SameID(a, b Value) bool {
 	return a.Exists() && b.Exists() && a.Text() == b.Text()
 }
 
+// IDKey is one text for all ways to write an id, and no other's.
+func IDKey(id Value) string {
+	if id.IsString() {
+		return `"` + id.String()
+	}
+	return id.Text()
+}
+
+// Cacheable reports whether the results of a method say who may keep them, and for
+// how long.
+func Cacheable(method string) bool { return cacheable[method] }
+
+var cacheable = map[string]bool{
+	"server/discover": true, "tools/list": true, "resources/list": true,
+	"resources/templates/list": true, "resources/read": true, "prompts/list": true,
+}
+
 // checkShape makes sure that what a request is about can be told.
 func checkShape(m *Message) error {
 	p := m.Params

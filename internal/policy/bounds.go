@@ -48,8 +48,8 @@ func (all bounds) kept(in *Input) bool {
 }
 
 // boundOfArguments is the bound on all arguments of a tool; a call without them
-// has none. Other words than
-// those of an object may mean something to a rule of the bundle's own.
+// has none. Other words than those of an object may mean something to a rule of
+// the bundle's own.
 func boundOfArguments(words any) bound {
 	m, _ := words.(map[string]any)
 	for word := range m {

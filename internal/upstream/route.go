@@ -111,7 +111,7 @@ func (c *session) carry(m *mcp.Message) bool {
 		if len(c.asked) == maxAsked {
 			clear(c.asked)
 		}
-		c.asked[m.ID.Text()] = k
+		c.asked[mcp.IDKey(m.ID)] = k
 	}
 	c.mu.Unlock()
 	text := m.Text
@@ -144,7 +144,7 @@ func (c *session) mentions(m *mcp.Message) (all []mention) {
 	case "notifications/progress":
 		all = append(all, mention{m.Params.Get("progressToken"), (*call).ownToken})
 	case "notifications/cancelled":
-		if id := m.Params.Get("requestId"); c.asked[id.Text()] == nil {
+		if id := m.Params.Get("requestId"); c.asked[mcp.IDKey(id)] == nil {
 			all = append(all, mention{id, (*call).ownID})
 		}
 	}
@@ -166,7 +166,7 @@ func (c *session) addressee(m *mcp.Message, mentions []mention) (k *call) {
 	case k != nil:
 		return k
 	case m.Method == "notifications/cancelled":
-		if k = c.asked[m.Params.Get("requestId").Text()]; k.answered {
+		if k = c.asked[mcp.IDKey(m.Params.Get("requestId"))]; k.answered {
 			return nil
 		}
 		return k

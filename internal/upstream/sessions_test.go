@@ -410,9 +410,11 @@ func TestSessionsCancel(t *testing.T) {
 		take(t, l.sent)
 		const ask = `{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`
 		const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q"}}`
+		const otherwise = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"\u0071"}}`
 		l.said <- ask
 		l.said <- cancel
-		if got := []string{next(t, a), next(t, a)}; !cmp.Equal(got, []string{ask, cancel}) {
+		l.said <- otherwise
+		if got := []string{next(t, a), next(t, a), next(t, a)}; !cmp.Equal(got, []string{ask, cancel, otherwise}) {
 			t.Error(got)
 		}
 	})
