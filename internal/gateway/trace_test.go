@@ -63,7 +63,7 @@ func (b *tracedBench) headed(text string, headers http.Header) *client {
 }
 
 func TestSpans(t *testing.T) {
-	const deny = `decision := {"allow": input.phase != "request", "reason": "quotes 4711"}`
+	const deny = `decision := {"allow": input.phase != "request", "reason": "quotes 4711471147114711"}`
 	const failing = `decision := {"allow": json.unmarshal("1")}`
 	down := mcp.Refuse(http.StatusBadGateway, "the server is down", "secret cause")
 	read := `{"jsonrpc":"2.0","id":"r","method":"resources/read","params":{"uri":"https://u:p@h/a?token=x",` + meta + `}}`
@@ -82,7 +82,7 @@ func TestSpans(t *testing.T) {
 		return m
 	}
 	errorOf := func(code string) string {
-		return `{"jsonrpc":"2.0","id":7,"error":{"code":` + code + `,"message":"4711"}}`
+		return `{"jsonrpc":"2.0","id":7,"error":{"code":` + code + `,"message":"4711471147114711"}}`
 	}
 	for name, c := range map[string]struct {
 		rego, text, answer string
@@ -91,11 +91,11 @@ func TestSpans(t *testing.T) {
 		message            string
 		decisions          []string
 	}{
-		"call":         {allowAll, toolCall("t", `{"a":4711}`), "", nil, server, with(server, "network.transport", "", "client.address", ""), "", []string{"request allow", "response allow"}},
-		"denied":       {deny, toolCall("t", `{"a":4711}`), "", nil, with(server, "error.type", "403", "rpc.response.status_code", "403"), nil, "policy_deny", []string{"request deny"}},
+		"call":         {allowAll, toolCall("t", `{"a":4711471147114711}`), "", nil, server, with(server, "network.transport", "", "client.address", ""), "", []string{"request allow", "response allow"}},
+		"denied":       {deny, toolCall("t", `{"a":4711471147114711}`), "", nil, with(server, "error.type", "403", "rpc.response.status_code", "403"), nil, "policy_deny", []string{"request deny"}},
 		"policy error": {failing, toolCall("t", `{}`), "", nil, with(server, "error.type", "403", "rpc.response.status_code", "403"), nil, "policy_deny", []string{"request error"}},
 		"tool error": {
-			allowAll, toolCall("t", `{}`), `{"jsonrpc":"2.0","id":7,"result":{"isError":true,"content":[{"type":"text","text":"4711"}]}}`, nil,
+			allowAll, toolCall("t", `{}`), `{"jsonrpc":"2.0","id":7,"result":{"isError":true,"content":[{"type":"text","text":"4711471147114711"}]}}`, nil,
 			with(server, "error.type", "tool_error"), with(server, "error.type", "tool_error", "network.transport", "", "client.address", ""), "",
 			[]string{"request allow", "response allow"},
 		},
@@ -115,11 +115,11 @@ func TestSpans(t *testing.T) {
 			[]string{"request allow", "response reject"},
 		},
 		"unknown method": {
-			deny, `{"jsonrpc":"2.0","id":7,"method":"evil/4711","params":{` + meta + `}}`, "", nil,
+			deny, `{"jsonrpc":"2.0","id":7,"method":"evil/4711471147114711","params":{` + meta + `}}`, "", nil,
 			with(server, "mcp.method.name", "other", "gen_ai.operation.name", "", "gen_ai.tool.name", "", "error.type", "403", "rpc.response.status_code", "403"), nil, "policy_deny",
 			[]string{"request deny"},
 		},
-		"no JSON": {allowAll, `4711`, "", nil, map[string]string{
+		"no JSON": {allowAll, `4711471147114711`, "", nil, map[string]string{
 			"network.transport": "tcp", "client.address": "192.0.2.1", "error.type": "-32600", "rpc.response.status_code": "-32600",
 		}, nil, "invalid request", []string{"request reject"}},
 		"resource": {deny, read, "", nil, map[string]string{
@@ -159,7 +159,7 @@ func TestSpans(t *testing.T) {
 			if !slices.Equal(decisions, c.decisions) {
 				t.Errorf("decisions %q", decisions)
 			}
-			if all := fmt.Sprintf("%+v", b.Spans()); strings.Contains(all, "4711") || strings.Contains(all, "secret") || strings.Contains(all, "alice") {
+			if all := fmt.Sprintf("%+v", b.Spans()); strings.Contains(all, "4711471147114711") || strings.Contains(all, "secret") || strings.Contains(all, "alice") {
 				t.Errorf("spans quote a message: %s", all)
 			}
 			for _, r := range b.records() {
