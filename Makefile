@@ -14,7 +14,7 @@ FUZZTIME ?= 5m
 FUZZ     ?= ^Fuzz
 # What stands between a client's bytes and a server's: the message parser, the SSE splitter, the header check,
 # the round trip, the patch application, and who gets what of a server that many share.
-BOUNDARY := ^Fuzz(ParseClient|EventReader|CheckHeaders|With|ApplyPatch|Route)$$
+BOUNDARY := ^Fuzz(ParseValue|ParseClient|EventReader|CheckHeaders|With|ApplyPatch|Route)$$
 BENCH    ?= .
 COUNT    ?= 6
 

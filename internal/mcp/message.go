@@ -276,7 +276,16 @@ func checkShape(m *Message) error {
 // and without the control characters that some readers drop or stop at.
 func isName(v Value) bool {
 	s := v.String()
-	return s != "" && !strings.ContainsFunc(s, unicode.IsControl)
+	return s != "" && !hasControl(s)
+}
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return strings.ContainsFunc(s[i:], unicode.IsControl)
+		}
+	}
+	return false
 }
 
 // checkArguments refuses arguments of which a server that ignores the case of

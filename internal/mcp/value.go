@@ -1,29 +1,13 @@
 package mcp
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
-	"fmt"
-	"io"
 	"iter"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"unicode"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
-)
-
-// Bounds on one JSON text, beside its size. They keep what a message costs in
-// memory proportional to its bytes, whatever its shape.
-const (
-	maxDepth  = 128
-	maxNodes  = 1 << 17
-	maxDigits = 1100 // any double can be written out in fewer
 )
 
 // A Value is one JSON value of a strictly parsed text. It is a cursor into an
@@ -47,149 +31,6 @@ type node struct {
 	next       uint32        // the node after this value and all within it
 	kind       jsontext.Kind // one of n t f " 0 { [
 	escaped    bool          // a string that holds a backslash
-}
-
-// decoders are reused: a decoder's state is larger than most messages.
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
-
-// ParseValue parses exactly one JSON value. It refuses what two decoders might
-// read differently: duplicate names at any depth, invalid UTF-8, lone
-// surrogates, control characters in names, names by which JavaScript reaches a
-// prototype, numbers outside the range of a double, trailing data, and what is
-// nested or populated beyond reason.
-func ParseValue(text string) (Value, error) {
-	if len(text) > math.MaxInt32 {
-		return Value{}, errors.New("text too long")
-	}
-	dec := decoders.Get().(*jsontext.Decoder)
-	defer decoders.Put(dec)
-	dec.Reset(bytes.NewBufferString(text))
-	p := parser{dec: dec, doc: &document{text: text, nodes: make([]node, 0, 32+min(len(text)/128, 1024))}}
-	if err := p.value(0); err != nil {
-		return Value{}, explain(err)
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return Value{}, errors.New("data after the value")
-	}
-	return Value{doc: p.doc}, nil
-}
-
-// explain says what is wrong and where, and nothing of what the text holds.
-func explain(err error) error {
-	var syntax *jsontext.SyntacticError
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return errors.New("duplicate name")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the text ends too early")
-	case errors.As(err, &syntax):
-		return fmt.Errorf("invalid JSON at byte %d", syntax.ByteOffset)
-	}
-	return err
-}
-
-type parser struct {
-	dec *jsontext.Decoder
-	doc *document
-}
-
-// value reads one value, and all within it, onto the tape.
-func (p *parser) value(depth int) error {
-	if len(p.doc.nodes) >= maxNodes {
-		return fmt.Errorf("more than %d values", maxNodes)
-	}
-	kind := p.dec.PeekKind()
-	if kind != '{' && kind != '[' {
-		return p.scalar()
-	}
-	if depth == maxDepth {
-		return fmt.Errorf("nested deeper than %d", maxDepth)
-	}
-	at := len(p.doc.nodes)
-	if _, err := p.dec.ReadToken(); err != nil {
-		return err
-	}
-	p.doc.nodes = append(p.doc.nodes, node{start: uint32(p.dec.InputOffset() - 1), kind: kind})
-	for {
-		if next := p.dec.PeekKind(); next == '}' || next == ']' {
-			break
-		}
-		var name string
-		if kind == '{' {
-			var err error
-			if name, err = p.name(); err != nil {
-				return err
-			}
-		}
-		member := Value{doc: p.doc, i: uint32(len(p.doc.nodes))}
-		if err := p.value(depth + 1); err != nil {
-			return err
-		}
-		if name == "constructor" && member.Get("prototype").Exists() {
-			return errPrototype
-		}
-	}
-	if _, err := p.dec.ReadToken(); err != nil {
-		return err
-	}
-	n := &p.doc.nodes[at]
-	n.end, n.next = uint32(p.dec.InputOffset()), uint32(len(p.doc.nodes))
-	return nil
-}
-
-// errPrototype refuses what JSON.parse takes for a plain member, and merging
-// its result into another object takes for an order to change prototypes: the
-// members then read are not the ones that were judged.
-var errPrototype = errors.New("a name of a prototype")
-
-func (p *parser) name() (string, error) {
-	if err := p.scalar(); err != nil {
-		return "", err
-	}
-	name := Value{doc: p.doc, i: uint32(len(p.doc.nodes) - 1)}.String()
-	switch {
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return "", errors.New("control character in a name")
-	case name == "__proto__":
-		return "", errPrototype
-	}
-	return name, nil
-}
-
-func (p *parser) scalar() error {
-	raw, err := p.dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	kind, end := raw.Kind(), uint32(p.dec.InputOffset())
-	if kind == '0' && !isDouble(raw) {
-		return errors.New("number out of range")
-	}
-	p.doc.nodes = append(p.doc.nodes, node{
-		start:   end - uint32(len(raw)),
-		end:     end,
-		next:    uint32(len(p.doc.nodes) + 1),
-		kind:    kind,
-		escaped: kind == '"' && bytes.IndexByte(raw, '\\') >= 0,
-	})
-	return nil
-}
-
-// isDouble reports whether the number is in the range of a double, as which
-// most decoders read it. To them 1e400 is infinity or an error, and 1e-400 is
-// zero. One of many digits takes some decoders forever.
-func isDouble(number []byte) bool {
-	if len(number) < 300 && !bytes.ContainsAny(number, "eE") {
-		return true
-	}
-	if len(number) > maxDigits {
-		return false
-	}
-	f, err := strconv.ParseFloat(string(number), 64)
-	if i := bytes.IndexAny(number, "eE"); i >= 0 {
-		number = number[:i]
-	}
-	return err == nil && (f != 0 || !bytes.ContainsAny(number, "123456789"))
 }
 
 func (v Value) node() *node { return &v.doc.nodes[v.i] }
