@@ -4,13 +4,13 @@ package listen
 import (
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
@@ -256,7 +256,12 @@ func (r *httpReply) Answer(a *mcp.Answer) error {
 	}
 	r.w.Header().Set("Content-Length", strconv.Itoa(len(a.Text)))
 	r.head(a, "application/json")
-	_, err := io.WriteString(r.w, a.Text)
+	return r.write(a.Text)
+}
+
+// write writes a text without a copy of it, which net/http makes of a string.
+func (r *httpReply) write(text string) error {
+	_, err := r.w.Write(unsafe.Slice(unsafe.StringData(text), len(text)))
 	return err
 }
 
@@ -269,15 +274,17 @@ func (r *httpReply) Event(a *mcp.Answer, ev mcp.Event) error {
 	} else {
 		r.allowTime()
 	}
-	text := ": \n\n"
+	parts := [...]string{":", " ", "\n\n"}
 	switch {
 	case ev.Data != "":
-		text = "event: message\ndata: " + mcp.OneLine(ev.Data) + "\n\n"
+		parts = [...]string{"event: message\ndata: ", mcp.OneLine(ev.Data), "\n\n"}
 	case ev.Retry != "":
-		text = "retry: " + ev.Retry + "\n\n"
+		parts = [...]string{"retry: ", ev.Retry, "\n\n"}
 	}
-	if _, err := io.WriteString(r.w, text); err != nil {
-		return err
+	for _, text := range parts {
+		if err := r.write(text); err != nil {
+			return err
+		}
 	}
 	return r.c.Flush()
 }

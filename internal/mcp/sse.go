@@ -187,11 +187,15 @@ func (e *EventReader) discard(n int) { _, _ = e.r.Discard(n) }
 // if there is any before the end of a line on stdio.
 func OneLine(text string) string {
 	text = strings.Trim(text, " \t\r\n")
-	if !strings.ContainsAny(text, "\r\n") && !strings.Contains(text, "\u2028") &&
-		!strings.Contains(text, "\u2029") && !strings.Contains(text, "\u0085") {
-		return text
+	for _, end := range lineEnds {
+		if strings.Contains(text, end) {
+			return oneLine.Replace(text)
+		}
 	}
-	return oneLine.Replace(text)
+	return text
 }
 
-var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\u2028", `\u2028`, "\u2029", `\u2029`, "\u0085", `\u0085`)
+var (
+	lineEnds = [...]string{"\r", "\n", "\u2028", "\u2029", "\u0085"}
+	oneLine  = strings.NewReplacer("\r", " ", "\n", " ", "\u2028", `\u2028`, "\u2029", `\u2029`, "\u0085", `\u0085`)
+)

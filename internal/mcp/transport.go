@@ -4,8 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
-	"sync"
+	"slices"
+	"unsafe"
 )
 
 // An Outgoing is what is sent to a server: a message, or with GET and DELETE
@@ -49,16 +49,28 @@ func (a *Answer) Close() {
 	}
 }
 
-var chunks = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
-// ReadText reads all that r gives: into one buffer if the announced size, which
-// may be unknown, is small. Nobody gets much memory for the mere promise of a
-// message.
+// ReadText reads all that r gives, whose announced size may be negative if it is
+// unknown. Nobody gets much memory for the mere promise of a message: a buffer is
+// at most four times as large as what has come.
 func ReadText(r io.Reader, size int64) (string, error) {
-	var b strings.Builder
-	b.Grow(int(max(0, min(size, 64<<10))))
-	chunk := chunks.Get().(*[32 << 10]byte)
-	defer chunks.Put(chunk)
-	_, err := io.CopyBuffer(&b, r, chunk[:])
-	return b.String(), err
+	const first = 64 << 10
+	room := int64(4 << 10)
+	if size >= 0 {
+		room = min(size+1, first) // one more, in which to find the end
+	}
+	b := make([]byte, 0, room)
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return unsafe.String(unsafe.SliceData(b), len(b)), nil
+		case err != nil:
+			return "", err
+		case len(b) == cap(b) && size >= int64(len(b)):
+			b = slices.Grow(b, int(min(size+1, 4*int64(len(b))))-len(b))
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -91,7 +92,7 @@ func (u *HTTP) do(ctx context.Context, to *url.URL, out *mcp.Outgoing) (*http.Re
 			}
 			r.Header.Set("Authorization", "Bearer "+t.value)
 		}
-		resp, err := u.Client.Do(r)
+		resp, err := u.Client.Transport.RoundTrip(r) // Do would prepare to follow a redirect
 		switch {
 		case err != nil:
 			return nil, failure("the server is down", err)
@@ -103,10 +104,9 @@ func (u *HTTP) do(ctx context.Context, to *url.URL, out *mcp.Outgoing) (*http.Re
 }
 
 func (u *HTTP) request(ctx context.Context, to *url.URL, out *mcp.Outgoing) *http.Request {
-	h := out.Header.Clone()
-	for name, values := range u.Header {
-		h[name] = values
-	}
+	h := make(http.Header, len(out.Header)+len(u.Header)+len(u.Files)+4)
+	maps.Copy(h, out.Header)
+	maps.Copy(h, u.Header)
 	for name, value := range u.Files {
 		h.Set(name, value())
 	}
@@ -222,6 +222,10 @@ func isSeconds(s string) bool {
 }
 
 func (u *HTTP) read(a *mcp.Answer, resp *http.Response, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
+	tooLong := mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", "")
+	if resp.ContentLength > int64(u.Limit) {
+		return nil, tooLong
+	}
 	late := time.AfterFunc(bodyTime, cancel)
 	text, err := mcp.ReadText(io.LimitReader(resp.Body, int64(u.Limit)+1), resp.ContentLength)
 	switch ended := late.Stop(); {
@@ -230,7 +234,7 @@ func (u *HTTP) read(a *mcp.Answer, resp *http.Response, cancel context.CancelFun
 	case err != nil:
 		return nil, failure("the server's answer broke off", err)
 	case len(text) > u.Limit:
-		return nil, mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", "")
+		return nil, tooLong
 	}
 	a.Text = text
 	return a, nil
