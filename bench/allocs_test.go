@@ -33,8 +33,8 @@ func TestAllocations(t *testing.T) {
 			in.Begin()
 			decide(b, starter(b), in, false)
 		}},
-		{"the path, off", 25, func(b *testing.B) { pathOf(b, gateway.Off, "temp.convert") }},
-		{"the path, enforce", 47, func(b *testing.B) { pathOf(b, gateway.Enforce, "temp.convert") }},
+		{"the path, off", 21, func(b *testing.B) { pathOf(b, gateway.Off, "temp.convert") }},
+		{"the path, enforce", 33, func(b *testing.B) { pathOf(b, gateway.Enforce, "temp.convert") }},
 	} {
 		r := testing.Benchmark(test.run)
 		if r.N == 0 || r.AllocsPerOp() > test.most {

@@ -157,6 +157,31 @@ func TestShared(t *testing.T) {
 	if len(shared.text) > maxShared {
 		t.Errorf("%d bytes are kept", len(shared.text))
 	}
+	r := full(t)
+	r.Input.Params = parse(t, `{"b":[1]}`)
+	for name, change := range map[string]func(in *policy.Input){
+		"none":           func(*policy.Input) {},
+		"phase":          func(in *policy.Input) { in.Phase = policy.Response },
+		"response":       func(in *policy.Input) { in.Response = parse(t, `{}`) },
+		"kind":           func(in *policy.Input) { in.Kind = "notifications/message" },
+		"tool":           func(in *policy.Input) { in.Tool = &policy.Tool{Name: "another", Args: parse(t, `{"x":1}`)} },
+		"no tool":        func(in *policy.Input) { in.Tool = nil },
+		"resource":       func(in *policy.Input) { in.Resource = policy.ParseResource("file:///x") },
+		"prompt":         func(in *policy.Input) { in.Prompt = &policy.Prompt{Name: "p"} },
+		"server request": func(in *policy.Input) { in.Phase, in.Params = policy.ServerRequest, parse(t, `{"canary":1}`) },
+		"item":           func(in *policy.Input) { in.Phase, in.Headers = policy.List, nil },
+	} {
+		next := *r.Input
+		change(&next)
+		changed := *r
+		changed.Input, changed.Shared = &next, nil
+		want := line(t, &changed, true)
+		r.Shared, changed.Shared = &shared, &shared
+		line(t, r, true)
+		if got := line(t, &changed, true); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+		}
+	}
 }
 
 func TestMask(t *testing.T) {

@@ -31,9 +31,9 @@ func byFirst(texts ...string) (sorted [256][]string) {
 	return sorted
 }
 
-func begins(s string, texts []string) bool {
+func begins[T string | []byte](s T, texts []string) bool {
 	for _, t := range texts {
-		if strings.HasPrefix(s, t) {
+		if len(s) >= len(t) && string(s[:len(t)]) == t {
 			return true
 		}
 	}
@@ -42,12 +42,12 @@ func begins(s string, texts []string) bool {
 
 func secretKey(name string) bool {
 	var few [64]byte
-	bare := string(appendBare(few[:0], name))
-	if len(bare) <= maxSecretName && secretNames[bare] {
+	bare := appendBare(few[:0], name)
+	if len(bare) <= maxSecretName && secretNames[string(bare)] {
 		return true
 	}
-	for i := range len(bare) {
-		if texts := secretKeys[bare[i]]; texts != nil && begins(bare[i:], texts) {
+	for i, c := range bare {
+		if texts := secretKeys[c]; texts != nil && begins(bare[i:], texts) {
 			return true
 		}
 	}

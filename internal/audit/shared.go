@@ -1,41 +1,43 @@
 package audit
 
 import (
-	"net/http"
-
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
+	"github.com/gatehouse-mcp/gatehouse/internal/policy"
 )
 
-// Shared is what the records of one exchange have in common, masked once. They
-// are written one after the other, and their inputs have the same headers. A nil
-// one shares nothing.
+// Shared is what the inputs of an exchange's records have in common, masked once.
+// The records are written one after the other, and have one caller and the same
+// headers. A nil one shares nothing.
 type Shared struct {
-	params  mcp.Value
-	text    []byte // of params
-	headers []byte
+	of   target
+	text []byte
 }
 
-// maxShared is the size of params, in bytes, beyond which a text of them is not
-// kept as long as the exchange goes on.
+// A target is what a record may be about that the one before was not.
+type target struct {
+	kind     string
+	tool     *policy.Tool
+	resource *policy.Resource
+	prompt   *policy.Prompt
+	params   mcp.Value
+}
+
+// maxShared is the size in bytes beyond which a text is not kept as long as the
+// exchange goes on.
 const maxShared = 4 << 10
 
-func (s *Shared) appendParams(b []byte, params mcp.Value) []byte {
-	if s == nil || !params.Exists() || len(params.Text()) > maxShared {
-		return value(b, "params", params)
+// append adds the members of an input that are not those of its phase alone.
+func (s *Shared) append(b []byte, in *policy.Input) []byte {
+	of := target{in.Kind, in.Tool, in.Resource, in.Prompt, in.Params}
+	if s == nil || in.Phase == policy.List {
+		return appendCommon(b, in)
 	}
-	if s.params != params {
-		s.params, s.text = params, appendValue(make([]byte, 0, len(params.Text())), params)
+	if s.text == nil || s.of != of {
+		at := len(b)
+		if b = appendCommon(b, in); len(b)-at <= maxShared {
+			s.of, s.text = of, append([]byte(nil), b[at:]...)
+		}
+		return b
 	}
-	return append(key(b, "params"), s.text...)
-}
-
-func (s *Shared) appendHeaders(b []byte, h http.Header) []byte {
-	b = key(b, "headers")
-	if s == nil {
-		return appendHeaders(b, h)
-	}
-	if s.headers == nil {
-		s.headers = appendHeaders(make([]byte, 0, 512), h)
-	}
-	return append(b, s.headers...)
+	return append(b, s.text...)
 }

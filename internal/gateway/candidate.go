@@ -166,7 +166,7 @@ func (c *Candidate) judge(g *Gateway, q *comparison) {
 	c.restart(live, next)
 	q.s.in.Begin() // what was built for the one in force is still in use there
 	if q.items == nil {
-		_, d := g.verdict(next, q.s)
+		_, d := g.verdict(next, &q.s)
 		c.compare(g, next, q, &q.s, &q.d, &d)
 		return
 	}

@@ -66,21 +66,19 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 	if e.snapshot == nil {
 		return s, e.judgeWithoutPolicy(s)
 	}
-	passed, d := g.verdict(e.snapshot, s)
+	passed, d := g.verdict(e.snapshot, &s)
 	g.Metrics.observe(&s.in, d.Eval)
-	first := s
 	outcome, refused := g.enforce(&d)
-	if g.Mode == Enforce {
-		passed.patched = passed.msg != s.msg
-		s = passed
+	if g.Mode != Enforce {
+		passed = &s
 	}
-	bad := e.record(&s, &d, outcome, refused)
-	g.Candidate.offer(e.snapshot, &first, &d, s.id)
-	return s, bad
+	bad := e.record(passed, &d, outcome, refused)
+	g.Candidate.offer(e.snapshot, &s, &d, passed.id)
+	return *passed, bad
 }
 
 // verdict is what a policy says of a subject, and the subject as it patches it.
-func (g *Gateway) verdict(p *policy.Snapshot, s subject) (subject, policy.Decision) {
+func (g *Gateway) verdict(p *policy.Snapshot, s *subject) (*subject, policy.Decision) {
 	d := decide(p, &s.in)
 	if d.Allow && d.Patch != "" {
 		return g.patched(p, s, d)
@@ -90,7 +88,7 @@ func (g *Gateway) verdict(p *policy.Snapshot, s subject) (subject, policy.Decisi
 
 // patched applies the decision's patch. A patched request is judged once more;
 // the patch of that second answer is not applied.
-func (g *Gateway) patched(p *policy.Snapshot, s subject, d policy.Decision) (subject, policy.Decision) {
+func (g *Gateway) patched(p *policy.Snapshot, s *subject, d policy.Decision) (*subject, policy.Decision) {
 	next, err := g.patch(s, d.Patch)
 	if err != nil {
 		return s, policy.Decision{Err: policy.ErrBadPatch, Eval: d.Eval}
@@ -107,7 +105,7 @@ func (g *Gateway) patched(p *policy.Snapshot, s subject, d policy.Decision) (sub
 
 // patch returns the subject with the patch applied to its text, and all it
 // says parsed anew from that text.
-func (g *Gateway) patch(s subject, patch string) (subject, error) {
+func (g *Gateway) patch(s *subject, patch string) (*subject, error) {
 	parent, parse := s.at(s.msg), mcp.ParseServer
 	if s.member == "arguments" {
 		parent = s.msg.Params
@@ -121,26 +119,27 @@ func (g *Gateway) patch(s subject, patch string) (subject, error) {
 	}
 	text, err := policy.ApplyPatch(old, patch)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
 	m, bad := parse(parent.With(s.member, text))
 	if bad != nil {
-		return s, bad
+		return nil, bad
 	}
-	s.msg = m
+	next := *s
+	next.msg, next.patched = m, true
 	switch {
 	case s.member == "result":
-		s.in.Response = s.at(m).Get("result")
+		next.in.Response = s.at(m).Get("result")
 	case s.member == "error":
-		s.in.Error = s.at(m).Get("error")
-	case s.in.Phase == policy.Response: // a notification
-		s.in.Response = s.at(m).Get("params")
+		next.in.Error = s.at(m).Get("error")
+	case next.in.Phase == policy.Response: // a notification
+		next.in.Response = s.at(m).Get("params")
 	default:
-		s.in.Params = s.at(m).Get("params")
-		g.describeTarget(&s.in, m)
+		next.in.Params = s.at(m).Get("params")
+		g.describeTarget(&next.in, m)
 	}
-	s.in.Begin()
-	return s, nil
+	next.in.Begin()
+	return &next, nil
 }
 
 // enforce turns a decision into what becomes of the message in this mode.

@@ -301,13 +301,12 @@ func (p *parser) escape() error {
 	if err != nil || unit < 0xd800 || unit > 0xdfff {
 		return err
 	}
-	if rest := p.text[p.at:]; unit > 0xdbff || !strings.HasPrefix(rest, `\u`) {
-		if strings.HasPrefix(`\u`, rest) {
-			return errEnd
-		}
+	if unit > 0xdbff {
 		return p.invalid()
 	}
-	p.at += len(`\u`)
+	if err := p.word(`\u`); err != nil {
+		return err
+	}
 	unit, err = p.hex()
 	if err == nil && (unit < 0xdc00 || unit > 0xdfff) {
 		return p.invalid()

@@ -11,15 +11,14 @@ import (
 // that subscriptions/listen names is subscribed to, as resources/subscribe has it in the older revisions.
 func (in *Input) Implied() iter.Seq[*Input] {
 	return func(yield func(*Input) bool) {
-		if in.Phase != Request {
+		twin := mcp.Twin(in.Kind)
+		if in.Phase != Request || twin == "" && in.Kind != "subscriptions/listen" {
 			return
 		}
 		other := *in
-		if other.Kind = mcp.Twin(in.Kind); other.Kind != "" {
+		if twin != "" {
+			other.Kind = twin
 			yield(&other)
-			return
-		}
-		if in.Kind != "subscriptions/listen" {
 			return
 		}
 		for uri := range in.Params.Get("notifications").Get("resourceSubscriptions").Items() {

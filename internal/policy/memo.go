@@ -68,46 +68,42 @@ var factMembers = map[string]bool{
 // factsKey is a digest of all that the policy reads of an input beside the
 // message itself.
 func (s *Snapshot) factsKey(in *Input) memoKey {
-	k := make(keyText, 0, 512)
-	k.add(string(in.Phase), in.Kind, in.Server, s.caller(in))
-	k.addTarget(in)
+	k := make(keyText, 0, 512).add(string(in.Phase), in.Kind, in.Server, s.caller(in)).addTarget(in)
 	if in.scan != nil {
-		k.add("scan", strconv.FormatBool(in.scan.plain))
-		k.add(in.scan.marks...)
+		k = k.add("scan", strconv.FormatBool(in.scan.plain)).add(in.scan.marks...)
 	}
 	if in.kept {
-		k.add("bounds")
+		k = k.add("bounds")
 	}
 	return sha256.Sum256(k)
 }
 
 // itemKey is a digest of all that the decision about an item may depend on.
 func (s *Snapshot) itemKey(in *Input) memoKey {
-	k := make(keyText, 0, 512)
-	k.add(in.Server, in.Kind, s.caller(in))
+	k := make(keyText, 0, 512).add(in.Server, in.Kind, s.caller(in))
 	if s.reads.member("headers") {
-		k.add(*once(&in.shared.headersText, func() *string {
+		k = k.add(*once(&in.shared.headersText, func() *string {
 			text := once(&in.shared.headers, in.headersTerm).String()
 			return &text
 		}))
 	}
-	k.addTarget(in)
-	return sha256.Sum256(k)
+	return sha256.Sum256(k.addTarget(in))
 }
 
 // addTarget adds what the message is about, read or not: each item of a list
 // has a decision, and a record, of its own.
-func (k *keyText) addTarget(in *Input) {
+func (k keyText) addTarget(in *Input) keyText {
 	if in.Tool != nil {
-		k.add("tool", in.Tool.Name, in.Tool.Annotations.Text())
+		k = k.add("tool", in.Tool.Name, in.Tool.Annotations.Text())
 	}
 	if in.Prompt != nil {
-		k.add("prompt", in.Prompt.Name)
+		k = k.add("prompt", in.Prompt.Name)
 	}
 	if r := in.Resource; r != nil {
-		k.add("resource", r.URI, strconv.FormatBool(r.Template), strconv.FormatBool(r.Valid),
+		k = k.add("resource", r.URI, strconv.FormatBool(r.Template), strconv.FormatBool(r.Valid),
 			r.Scheme, r.Host, r.Port, r.Path, r.Query, r.Fragment)
 	}
+	return k
 }
 
 // caller spells out what the policy reads of the caller and its connection. It
@@ -129,14 +125,13 @@ func (s *Snapshot) callerKey(in *Input) string {
 		{"client", in.ClientVersion},
 	} {
 		if s.reads.member(m[0]) {
-			k.add(m[1])
+			k = k.add(m[1])
 		}
 	}
 	if s.reads.member("user") {
-		k.add(in.User.ID, in.User.Auth, strconv.Itoa(len(in.User.Roles)))
-		k.add(in.User.Roles...)
+		k = k.add(in.User.ID, in.User.Auth, strconv.Itoa(len(in.User.Roles))).add(in.User.Roles...)
 		if in.User.Claims != nil {
-			k.add(once(&in.shared.user, in.userTerm).String())
+			k = k.add(once(&in.shared.user, in.userTerm).String())
 		}
 	}
 	return string(k)
@@ -145,11 +140,11 @@ func (s *Snapshot) callerKey(in *Input) string {
 // A keyText is a list of texts, each after its length: no text can pass for two.
 type keyText []byte
 
-func (k *keyText) add(texts ...string) {
+func (k keyText) add(texts ...string) keyText {
 	for _, t := range texts {
-		*k = append(strconv.AppendInt(*k, int64(len(t)), 10), ':')
-		*k = append(*k, t...)
+		k = append(append(strconv.AppendInt(k, int64(len(t)), 10), ':'), t...)
 	}
+	return k
 }
 
 type memoKey [sha256.Size]byte
