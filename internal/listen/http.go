@@ -4,6 +4,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -239,11 +240,13 @@ func (r *httpReply) head(a *mcp.Answer, contentType string) {
 	if r.challenge != "" && (a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden) {
 		h.Set("WWW-Authenticate", r.challenge)
 	}
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	maps.Copy(h, always)
 	r.allowTime()
 	r.w.WriteHeader(a.Status)
 }
+
+// always are headers of each answer.
+var always = http.Header{"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}}
 
 // allowTime gives the client some time to read what is written next.
 func (r *httpReply) allowTime() { _ = r.c.SetWriteDeadline(time.Now().Add(writeTime)) }

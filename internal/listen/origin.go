@@ -20,25 +20,20 @@ type Origins struct {
 // check refuses a request whose Origin is not allowed, and one that came to a
 // loopback address under a name that is neither local nor an allowed origin's.
 func (o *Origins) check(r *http.Request) *mcp.Error {
-	forbidden := mcp.Refuse(http.StatusForbidden, "forbidden", "origin or host not allowed")
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if local != nil && isLoopback(local.String()) && !isLoopback(r.Host) && !o.hasHost(r.Host) {
-		return forbidden
-	}
-	origins := r.Header.Values("Origin")
-	switch {
-	case len(origins) == 0:
-		return nil
-	case len(origins) > 1:
-		return forbidden
-	case slices.Contains(o.Allowed, origins[0]):
-		return nil
-	}
-	u, err := url.Parse(origins[0])
-	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || r.TLS != nil && u.Scheme != "https" {
-		return forbidden
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	rebound := local != nil && local.IP.IsLoopback() && !isLoopback(r.Host) && !o.hasHost(r.Host)
+	if origins := r.Header["Origin"]; rebound || len(origins) > 0 && !o.allowed(origins, r) {
+		return mcp.Refuse(http.StatusForbidden, "forbidden", "origin or host not allowed")
 	}
 	return nil
+}
+
+func (o *Origins) allowed(origins []string, r *http.Request) bool {
+	if len(origins) > 1 || slices.Contains(o.Allowed, origins[0]) {
+		return len(origins) == 1
+	}
+	u, err := url.Parse(origins[0])
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) && (r.TLS == nil || u.Scheme == "https")
 }
 
 // allow lets pages of an allowed origin read the answer, and reports whether

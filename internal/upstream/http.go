@@ -104,19 +104,19 @@ func (u *HTTP) do(ctx context.Context, to *url.URL, out *mcp.Outgoing) (*http.Re
 }
 
 func (u *HTTP) request(ctx context.Context, to *url.URL, out *mcp.Outgoing) *http.Request {
-	h := make(http.Header, len(out.Header)+len(u.Header)+len(u.Files)+4)
+	h := make(http.Header, len(out.Header)+len(u.Header)+len(u.Files)+3)
 	maps.Copy(h, out.Header)
 	maps.Copy(h, u.Header)
+	h["Accept-Encoding"] = identity
 	for name, value := range u.Files {
 		h.Set(name, value())
 	}
-	h.Set("Accept-Encoding", "identity")
 	if h.Get("User-Agent") == "" {
 		h.Set("User-Agent", "gatehouse")
 	}
 	r := (&http.Request{Method: out.Verb, URL: to, Host: to.Host, Header: h}).WithContext(ctx)
 	if out.Verb == http.MethodPost {
-		h.Set("Content-Type", "application/json")
+		h["Content-Type"] = justJSON
 		if h.Get("Accept") == "" {
 			h.Set("Accept", "application/json, text/event-stream")
 		}
@@ -126,6 +126,8 @@ func (u *HTTP) request(ctx context.Context, to *url.URL, out *mcp.Outgoing) *htt
 	}
 	return r
 }
+
+var identity, justJSON = []string{"identity"}, []string{"application/json"}
 
 // failure is what the client is told when no answer came, or not the whole.
 func failure(message string, err error) *mcp.Error {
