@@ -87,35 +87,31 @@ func firstIn(a *mcp.Answer) *mcp.Message {
 	return m
 }
 
-// peek is the data of the first event that has any.
+// peek is the data of the first event that has any. Signs of life before it, of which there may be any
+// number, are left out.
 func peek(a *mcp.Answer) string {
-	seen := &peeked{Events: a.Events}
+	seen := &peeked{Events: a.Events, again: true}
 	a.Events = seen
-	for {
-		ev, err := seen.Events.Next()
-		seen.first, seen.err = append(seen.first, ev), err
-		if err != nil || ev.Data != "" {
-			return ev.Data
-		}
+	for seen.first.Data == "" && seen.err == nil {
+		seen.first, seen.err = seen.Events.Next()
 	}
+	return seen.first.Data
 }
 
-// peeked are events of which the first were seen already.
+// peeked are events of which the first was seen already.
 type peeked struct {
 	mcp.Events
-	first []mcp.Event
-	err   error // of the last of the first
+	first mcp.Event
+	err   error // in its place
+	again bool  // it is still to be given
 }
 
 func (p *peeked) Next() (mcp.Event, error) {
-	if len(p.first) == 0 {
+	if !p.again {
 		return p.Events.Next()
 	}
-	ev := p.first[0]
-	if p.first = p.first[1:]; len(p.first) == 0 && p.err != nil {
-		return mcp.Event{}, p.err
-	}
-	return ev, nil
+	p.again = false
+	return p.first, p.err
 }
 
 // response reads an answer up to the response to a request of the bridge's own. What else a server tells in

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -18,18 +19,16 @@ type call struct {
 	id      string    // on the wire; empty for the listener
 	client  mcp.Value // the client's id of it
 	token   mcp.Value // the client's progress token, if it wants to be told
-	inbox   chan string
-	over    chan struct{} // closed once nobody waits for it any more
+	inbox   *inbox
 	close   func()
 
-	answered bool // the response is on its way to inbox; guarded by the session's lock
+	answered bool // nothing more may come but what is on its way; guarded by the session's lock
 }
 
 func newCall(ctx context.Context, c *session, m *mcp.Message, id string) *call {
 	k := &call{
 		session: c, ctx: ctx, method: m.Method, id: id, client: m.ID,
-		token: m.Params.Get("_meta").Get("progressToken"),
-		inbox: make(chan string, maxInbox), over: make(chan struct{}),
+		token: m.Params.Get("_meta").Get("progressToken"), inbox: newInbox(),
 	}
 	k.close = sync.OnceFunc(k.leave)
 	return k
@@ -43,41 +42,18 @@ func (k *call) Next() (mcp.Event, error) {
 		defer timer.Stop()
 		late = timer.C
 	}
-	select {
-	case text, more := <-k.inbox:
-		return event(text, more)
-	case <-k.ctx.Done():
-		return mcp.Event{}, k.ctx.Err()
-	case <-late:
-		return mcp.Event{}, context.DeadlineExceeded
-	case <-k.over:
-		return mcp.Event{}, mcp.ErrCancelled
-	case <-k.session.over:
+	for {
+		if text, end := k.inbox.take(); text != "" || end != nil {
+			return mcp.Event{Data: text}, end
+		}
+		select {
+		case <-k.inbox.more:
+		case <-k.ctx.Done():
+			return mcp.Event{}, k.ctx.Err()
+		case <-late:
+			return mcp.Event{}, context.DeadlineExceeded
+		}
 	}
-	if k.isAnswered() { // and the answer is on its way here
-		text, more := <-k.inbox
-		return event(text, more)
-	}
-	select { // what came before the end
-	case text, more := <-k.inbox:
-		return event(text, more)
-	default:
-		bad := *k.session.bad // set before over is closed, and never again
-		return mcp.Event{}, &bad
-	}
-}
-
-func (k *call) isAnswered() bool {
-	k.session.mu.Lock()
-	defer k.session.mu.Unlock()
-	return k.answered
-}
-
-func event(text string, more bool) (mcp.Event, error) {
-	if !more {
-		return mcp.Event{}, io.EOF
-	}
-	return mcp.Event{Data: text}, nil
 }
 
 // Close implements mcp.Events. The server is told of a request that nobody waits
@@ -97,45 +73,48 @@ func (k *call) leave() {
 			go c.end(errEnded)
 		}
 	case waits:
-		_ = c.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + k.id + `,"reason":"the client left"}}`)
+		k.cancel("the client left")
 	}
 	k.drop()
+}
+
+// cancel tells the server. The session's lock is held.
+func (k *call) cancel(reason string) {
+	_ = k.session.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + k.id + `,"reason":"` + reason + `"}}`)
 }
 
 // drop lets nothing more come. The session's lock is held.
 func (k *call) drop() {
 	k.session.done(k)
-	select {
-	case <-k.over:
-	default:
-		close(k.over)
-	}
+	k.inbox.drop(mcp.ErrCancelled)
 }
 
-// deliver gives a message of the server's to who waits for it. It waits until there
-// is room, and so does the server.
+// errSlow is what becomes of a call whose client does not read what it is told, where
+// others wait for the server.
+var errSlow = mcp.Refuse(http.StatusServiceUnavailable, "too many messages", "the client does not read them")
+
+// deliver gives a message of the server's to who waits for it. While nobody else does,
+// the server waits with it until there is room. Nobody holds up others: where there
+// are any, the call fails.
 func (k *call) deliver(text string) {
-	select {
-	case k.inbox <- text:
-		return
-	default:
-	}
-	select {
-	case k.inbox <- text:
-	case <-k.over:
-	case <-k.session.over:
+	c := k.session
+	for !k.inbox.put(text) {
+		if c.isShared(k) {
+			c.fail(k, errSlow)
+			return
+		}
+		select {
+		case <-k.inbox.room:
+		case <-c.joined:
+		}
 	}
 }
 
 // answer gives the response, after which nothing comes, and which the end of the
-// session does not take away. A session that was not opened after all ends.
-func (k *call) answer(text string, failed bool) {
-	select {
-	case k.inbox <- text:
-	case <-k.over:
-	}
-	close(k.inbox)
-	if failed && (k.method == "initialize" || k.method == "server/discover") {
-		go k.session.finish(errEnded, func(c *session) bool { return !c.isOpened() && !c.inUse() })
+// session does not take away.
+func (k *call) answer(m *mcp.Message, text string) {
+	k.inbox.close(io.EOF, text)
+	if m.Error.Exists() {
+		k.session.unopened(k)
 	}
 }

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
@@ -33,19 +35,52 @@ const codeInternal = -32603
 // unreadable fails all requests under way: nobody can tell whose answer it was.
 func (c *session) unreadable(bad *mcp.Error) {
 	c.mu.Lock()
-	calls := make([]*call, 0, len(c.calls))
-	for _, k := range c.calls {
-		if !k.answered {
-			k.answered = true
-			c.done(k)
-			calls = append(calls, k)
-		}
+	calls := slices.Collect(maps.Values(c.calls))
+	for _, k := range calls {
+		k.fail(bad)
 	}
 	c.mu.Unlock()
 	c.of.Log.Warn("the server's message cannot be read", "cause", bad.Error(), "requests", len(calls))
 	for _, k := range calls {
-		k.answer(bad.Body(k.client.Text()), true)
+		c.unopened(k)
 	}
+}
+
+// fail ends a request, or the wish to listen, in place of the server.
+func (c *session) fail(k *call, bad *mcp.Error) {
+	c.of.Log.Warn("a request was given up", "cause", bad.Error())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls[k.id] == k {
+		k.cancel(bad.Message)
+	}
+	k.fail(bad)
+}
+
+// fail lets nothing more come than what has come, and why. The session's lock is held.
+func (k *call) fail(bad *mcp.Error) {
+	k.answered = true
+	k.session.done(k)
+	k.inbox.close(own(bad))
+}
+
+// unopened ends a session that was not opened after all, by a request that failed.
+func (c *session) unopened(k *call) {
+	if k.method == "initialize" || k.method == "server/discover" {
+		go c.finish(errEnded, func(c *session) bool { return !c.isOpened() && !c.inUse() })
+	}
+}
+
+// isShared reports whether another than this call waits for the server, and not the
+// client alone who says how long.
+func (c *session) isShared(k *call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	others := len(c.calls)
+	if c.calls[k.id] == k {
+		others--
+	}
+	return others > 0 && !c.of.Single
 }
 
 // respond gives a response to who waits for it, under the client's own id. One that
@@ -72,7 +107,7 @@ func (c *session) respond(m *mcp.Message) {
 		}
 		text = m.Root.Splice(edits)
 	}
-	k.answer(text, m.Error.Exists())
+	k.answer(m, text)
 }
 
 // named is the request under way that an id on the wire names, in whatever type.
@@ -107,7 +142,7 @@ func (c *session) carry(m *mcp.Message) bool {
 		defer c.mu.Unlock()
 		return len(mentions) == 0 && c.keep(m)
 	}
-	if m.IsRequest() {
+	if m.IsRequest() && len(m.ID.Text()) <= maxID {
 		if len(c.asked) == maxAsked {
 			clear(c.asked)
 		}
@@ -183,10 +218,10 @@ func (c *session) addressee(m *mcp.Message, mentions []mention) (k *call) {
 // ever listens to a principal's own session. A request is not kept while others are
 // under way, since it may be part of one of them. The lock is held.
 func (c *session) keep(m *mcp.Message) bool {
-	if strings.HasPrefix(c.id, ownSession) || len(c.backlog) == maxBacklog || len(m.Text) > maxKept ||
-		m.IsRequest() && len(c.calls) > 0 {
+	size := len(m.Text) + overhead
+	if strings.HasPrefix(c.id, ownSession) || c.kept+size > maxKept || m.IsRequest() && len(c.calls) > 0 {
 		return false
 	}
-	c.backlog = append(c.backlog, m.Text)
+	c.backlog, c.kept = append(c.backlog, m.Text), c.kept+size
 	return true
 }

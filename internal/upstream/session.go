@@ -20,6 +20,7 @@ type session struct {
 	ready         chan struct{} // closed once the channel is open, or the session over
 	over          chan struct{} // closed once it is
 	outbox        chan string
+	joined        chan struct{} // has a value when another request is under way
 
 	mu       sync.Mutex
 	channel  Channel
@@ -28,6 +29,7 @@ type session struct {
 	last     uint64           // such id
 	listener *call            // for what belongs to no request
 	backlog  []string         // of that, while nobody listens
+	kept     int              // bytes of it
 	asked    map[string]*call // where the server's requests went, by their ids
 	queued   int              // bytes in outbox
 	used     time.Time        // when the last request ended
@@ -40,18 +42,17 @@ type session struct {
 
 // Bounds on what waits in a session.
 const (
-	maxOutbox  = 256      // messages for the server
-	maxQueued  = 16 << 20 // bytes of them
-	maxInbox   = 64       // messages for one request, or for the listener
-	maxBacklog = maxInbox // messages that nobody listens for
-	maxKept    = 1 << 20  // bytes of one of them
-	maxAsked   = 1024     // the server's requests that it can still cancel
+	maxOutbox = 256      // messages for the server
+	maxQueued = 16 << 20 // bytes of them
+	maxKept   = 1 << 20  // bytes that nobody listens for
+	maxAsked  = 1024     // the server's requests that it can still cancel
+	maxID     = 1024     // bytes of their ids
 )
 
 func newSession(s *Sessions, id, principal string) *session {
 	return &session{
 		of: s, id: id, principal: principal, since: time.Now(), used: time.Now(),
-		ready: make(chan struct{}), over: make(chan struct{}), outbox: make(chan string, maxOutbox),
+		ready: make(chan struct{}), over: make(chan struct{}), outbox: make(chan string, maxOutbox), joined: make(chan struct{}, 1),
 		calls: map[string]*call{}, asked: map[string]*call{},
 	}
 }
@@ -68,16 +69,17 @@ func (c *session) open(ctx context.Context, out *mcp.Outgoing) {
 			bad = mcp.Refuse(http.StatusBadGateway, "the server is down", err.Error())
 		}
 		c.end(bad)
-		c.release()
+		c.of.release(c)
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.bad != nil {
+		c.mu.Unlock()
 		_ = ch.Close()
-		c.release()
+		c.of.release(c)
 		return
 	}
+	defer c.mu.Unlock()
 	c.channel = ch
 	if c.of.Idle > 0 {
 		c.idle = time.AfterFunc(c.of.Idle, func() { c.finish(errIdle, func(c *session) bool { return !c.inUse() }) })
@@ -87,12 +89,6 @@ func (c *session) open(ctx context.Context, out *mcp.Outgoing) {
 	}
 	c.of.running.Go(func() { c.write(ch) })
 	c.of.running.Go(func() { c.read(ch) })
-}
-
-// release gives back what reserve took.
-func (c *session) release() {
-	<-c.of.Slots
-	c.of.running.Done()
 }
 
 // wait waits until the channel is open.
@@ -114,6 +110,20 @@ func (c *session) end(bad *mcp.Error) { c.finish(bad, func(*session) bool { retu
 // inUse reports whether anybody waits for something. The lock is held.
 func (c *session) inUse() bool { return len(c.calls) > 0 || c.listener != nil }
 
+// busy notes that something more is waited for. The lock is held.
+func (c *session) busy() {
+	nudge(c.joined)
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+}
+
+// own is an error for one reader, who adds to it: that of a session may be many's.
+func own(bad *mcp.Error) *mcp.Error {
+	mine := *bad
+	return &mine
+}
+
 // isOpened reports whether the server has taken the session for one. The lock is held.
 func (c *session) isOpened() bool { return c.opened || c.of.Single }
 
@@ -131,21 +141,31 @@ func (c *session) finish(bad *mcp.Error, holds func(*session) bool) {
 		}
 	}
 	close(c.over)
+	for _, k := range c.calls {
+		k.inbox.close(own(bad))
+	}
+	if c.listener != nil {
+		c.listener.inbox.close(own(bad))
+	}
 	ch := c.channel
 	c.mu.Unlock()
 	c.of.forget(c)
 	if ch != nil {
 		_ = ch.Close()
-		c.release()
+		c.of.release(c)
 	}
 }
 
-// retire lets a session end with the requests that are under way.
+// retire lets a session end with the requests that are under way, at last when it is
+// twice as old.
 func (c *session) retire() {
 	c.of.forget(c)
 	c.mu.Lock()
+	busy := len(c.calls) > 0 && !c.retired
 	c.retired = true
-	busy := len(c.calls) > 0
+	if busy && c.bad == nil {
+		c.old.Reset(c.of.Lifetime)
+	}
 	c.mu.Unlock()
 	if !busy {
 		c.end(errOld)

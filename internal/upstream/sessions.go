@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,15 +28,18 @@ type Sessions struct {
 	Single bool
 	// Slots holds one value for each open channel. Servers may share it.
 	Slots chan struct{}
-	// PerPrincipal is how many channels one principal may have open. One more takes
-	// the place of the one that has been idle for longest.
+	// PerPrincipal is how many channels one principal may have open. One more takes the
+	// place of the one that has been idle for longest. While more than so many others
+	// of the principal's are too old, or about to end, it opens none.
 	PerPrincipal int
 	// Idle and Lifetime are how long a channel may be unused, and be used; 0: for ever.
+	// What is under way at the end of its lifetime may take as long again.
 	Idle, Lifetime time.Duration
 	Log            *slog.Logger // names the server
 
 	mu       sync.Mutex
 	sessions map[string]*session // by id
+	taken    map[*session]bool   // those that have a slot
 	failures failures
 	running  sync.WaitGroup
 }
@@ -46,8 +51,7 @@ type Sessions struct {
 func (s *Sessions) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
 	a, bad := s.send(ctx, out)
 	if bad != nil {
-		mine := *bad // that of a session may be many messages'
-		bad = &mine
+		bad = own(bad)
 	}
 	return a, bad
 }
@@ -93,11 +97,7 @@ func (s *Sessions) CloseWrite() {
 func (s *Sessions) all() []*session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []*session
-	for _, c := range s.sessions {
-		all = append(all, c)
-	}
-	return all
+	return slices.Collect(maps.Keys(s.taken))
 }
 
 var (
@@ -172,32 +172,38 @@ func (s *Sessions) reserve(id, principal string) (c *session, mine bool, bad *mc
 		return nil, false, mcp.Refuse(http.StatusServiceUnavailable, "too many sessions", "the gateway has as many as it may")
 	}
 	if s.sessions == nil {
-		s.sessions = map[string]*session{}
+		s.sessions, s.taken = map[string]*session{}, map[*session]bool{}
 	}
 	c = newSession(s, id, principal)
-	s.sessions[id] = c
+	s.sessions[id], s.taken[c] = c, true
 	return c, true, nil
 }
 
 // makeRoom reports whether a principal may have one more session, for which it
 // ends the one that has been idle for longest.
 func (s *Sessions) makeRoom(principal string) bool {
-	n := 0
+	known, others := 0, 0
 	var oldest *session
 	var since time.Time
-	for _, c := range s.sessions {
-		if c.principal != principal {
+	for c := range s.taken {
+		switch {
+		case c.principal != principal:
+			continue
+		case s.sessions[c.id] != c:
+			others++
 			continue
 		}
-		n++
+		known++
 		if used, idle := c.idleSince(); idle && (oldest == nil || used.Before(since)) {
 			oldest, since = c, used
 		}
 	}
-	if n < s.PerPrincipal {
+	switch {
+	case others > s.PerPrincipal: // processes that end slowly, mostly
+		return false
+	case known < s.PerPrincipal:
 		return true
-	}
-	if oldest == nil {
+	case oldest == nil:
 		return false
 	}
 	delete(s.sessions, oldest.id)
@@ -218,46 +224,18 @@ func (s *Sessions) forget(c *session) {
 	}
 }
 
+// release gives back what reserve took.
+func (s *Sessions) release(c *session) {
+	s.mu.Lock()
+	delete(s.taken, c)
+	s.mu.Unlock()
+	<-s.Slots
+	s.running.Done()
+}
+
 // failed notes that a channel did not open, or ended by itself.
 func (s *Sessions) failed(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures.add(c.principal, time.Since(c.since))
-}
-
-// failures hold off starts that would fail again, for each principal.
-type failures map[string]hold
-
-type hold struct {
-	n     int
-	until time.Time
-}
-
-const (
-	shortLife   = 10 * time.Second // a channel that ended by itself within it failed to start
-	firstWait   = time.Second      // after the second failure in a row; then twice as long each
-	longestWait = 30 * time.Second
-	maxFailures = 4096 // principals that are held off at once
-)
-
-// wait is for how long no channel is to be opened.
-func (f *failures) wait(principal string) time.Duration {
-	return time.Until((*f)[principal].until).Round(time.Millisecond)
-}
-
-// add notes the end of a channel that lived for so long.
-func (f *failures) add(principal string, lived time.Duration) {
-	if lived >= shortLife {
-		delete(*f, principal)
-		return
-	}
-	if *f == nil || len(*f) >= maxFailures {
-		*f = failures{}
-	}
-	n := (*f)[principal].n
-	wait := time.Duration(0)
-	if n > 0 {
-		wait = min(longestWait, firstWait<<min(n-1, 10))
-	}
-	(*f)[principal] = hold{n + 1, time.Now().Add(wait)}
 }

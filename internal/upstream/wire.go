@@ -109,9 +109,7 @@ func (c *session) request(ctx context.Context, m *mcp.Message) (*mcp.Answer, *mc
 		return nil, bad
 	}
 	c.calls[k.id] = k
-	if c.idle != nil {
-		c.idle.Stop()
-	}
+	c.busy()
 	a := &mcp.Answer{Events: k}
 	if m.Method == "initialize" {
 		a.Session = c.id
@@ -165,11 +163,9 @@ func (c *session) listen(ctx context.Context) (*mcp.Answer, *mcp.Error) {
 	}
 	c.listener = newCall(ctx, c, &mcp.Message{}, "")
 	for _, text := range c.backlog {
-		c.listener.inbox <- text
+		c.listener.inbox.put(text)
 	}
-	c.backlog = nil
-	if c.idle != nil {
-		c.idle.Stop()
-	}
+	c.backlog, c.kept = nil, 0
+	c.busy()
 	return &mcp.Answer{Status: http.StatusOK, Events: c.listener}, nil
 }
