@@ -105,7 +105,7 @@ func (b *Bridge) fromModern(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer
 			return a, bad
 		}
 		if method != "server/discover" { // a modern server may refuse a message for what it is
-			if _, err := b.discover(ctx, out, unknownClient, "{}"); err == nil || !err.legacy {
+			if !b.turnsOutLegacy(ctx, out) {
 				return a, nil
 			}
 		}
@@ -125,6 +125,12 @@ func (b *Bridge) fromModern(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer
 	}
 	b.refuses.Store(none) // it changed
 	return b.inner.Send(ctx, out)
+}
+
+// turnsOutLegacy asks a server that refused a message whether it refuses all of the newer era.
+func (b *Bridge) turnsOutLegacy(ctx context.Context, out *mcp.Outgoing) bool {
+	_, err := b.discover(ctx, out, unknownClient, "{}")
+	return err != nil && err.legacy
 }
 
 // isLegacy asks a server on a channel, once, whether it is of the older era.

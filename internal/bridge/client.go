@@ -74,10 +74,11 @@ func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), 128)], "")
 
 // A client is what is remembered of a legacy client's session beyond its id.
 type client struct {
-	token    string
-	version  string
-	info     string
-	features mcp.Value
+	token     string
+	principal string
+	version   string
+	info      string
+	features  mcp.Value
 
 	mu      sync.Mutex
 	level   string                        // that it wants logged
@@ -96,8 +97,8 @@ type clients struct {
 	over bool
 }
 
-// find returns a session by its id, or nil if the id is none.
-func (s *clients) find(token string) *client {
+// find returns a session of a principal's by its id, or nil if the id is none.
+func (s *clients) find(token, principal string) *client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.by[token]; c != nil {
@@ -113,11 +114,11 @@ func (s *clients) find(token string) *client {
 		return nil
 	}
 	c := &client{
-		token: token, version: v.Get("v").String(), info: v.Get("i").Text(), features: v.Get("c"),
+		token: token, principal: principal, version: v.Get("v").String(), info: v.Get("i").Text(), features: v.Get("c"),
 		asked: map[string]chan *mcp.Message{}, calls: map[string]context.CancelFunc{},
 	}
 	if s.over || len(s.by) >= s.b.limits.sessions {
-		s.evict()
+		s.evict(principal)
 	}
 	s.by[token] = c
 	c.expires = time.AfterFunc(s.b.limits.idle, func() { s.expire(c) })
@@ -137,14 +138,18 @@ func (s *clients) expire(c *client) {
 	}
 }
 
-// evict forgets a session that nothing waits for. The mutex is held.
-func (s *clients) evict() {
-	for token, c := range s.by {
-		if !c.busy() {
-			c.expires.Stop()
-			delete(s.by, token)
-			return
+// evict forgets a session that nothing waits for, if it can one of the principal's that wants another. The mutex
+// is held.
+func (s *clients) evict(principal string) {
+	var found *client
+	for _, c := range s.by {
+		if !c.busy() && (found == nil || c.principal == principal) {
+			found = c
 		}
+	}
+	if found != nil {
+		found.expires.Stop()
+		delete(s.by, found.token)
 	}
 }
 

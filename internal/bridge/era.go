@@ -129,10 +129,12 @@ func response(a *mcp.Answer, id string) *mcp.Message {
 			}
 		}
 		m, bad := mcp.ParseServer(text)
-		if bad == nil && m.IsResponse() && (m.ID.Text() == id || m.Error.Exists() && !m.ID.Exists()) {
+		switch {
+		case bad != nil: // it may be the response
+			return nil
+		case m.IsResponse() && (m.ID.Text() == id || m.Error.Exists() && !m.ID.Exists()):
 			return m
-		}
-		if a.Events == nil {
+		case a.Events == nil:
 			return nil
 		}
 	}

@@ -9,13 +9,14 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 )
 
-// connect opens the session.
+// connect opens the session, and is then no more a use of it.
 func (k *session) connect(ctx context.Context, out *mcp.Outgoing, capabilities, name string) {
 	defer func() {
 		if k.bad != nil || k.refused {
-			k.b.kept.lost(k)
+			k.b.kept.lost(k, false)
 		}
 		close(k.open)
+		k.b.kept.release(k)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, k.b.limits.open)
 	defer cancel()
@@ -27,6 +28,7 @@ func (k *session) connect(ctx context.Context, out *mcp.Outgoing, capabilities, 
 		k.bad = bad
 		return
 	}
+	k.id = a.Session
 	if k.refused = refusesInitialize(a); k.refused {
 		a.Close()
 		return
@@ -40,7 +42,7 @@ func (k *session) connect(ctx context.Context, out *mcp.Outgoing, capabilities, 
 		k.bad = mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "to initialize")
 		return
 	}
-	k.id, k.version, k.result = a.Session, m.Result.Get("protocolVersion").String(), m.Result
+	k.version, k.result = m.Result.Get("protocolVersion").String(), m.Result
 	k.tell(http.MethodPost, notificationText("notifications/initialized", "{}"))
 }
 

@@ -120,7 +120,7 @@ func (h *hub) run(ctx context.Context, st *stream) {
 				failures = 0
 			}
 		case status == http.StatusNotFound:
-			h.k.b.kept.lost(h.k)
+			h.k.b.kept.lost(h.k, true)
 			return
 		case bad == nil && status != http.StatusConflict && first: // it has no such stream
 			st.refused = true
@@ -169,8 +169,8 @@ func (h *hub) read(events mcp.Events) (told bool) {
 	}
 }
 
-// watch has the server tell of a resource's changes, and reports whether it does.
-func (h *hub) watch(uri string) bool {
+// watch has the server tell of a resource's changes, and reports whether it does, and whether it answers at all.
+func (h *hub) watch(uri string) (ok, heard bool) {
 	h.watching.Lock()
 	defer h.watching.Unlock()
 	if h.watched == nil {
@@ -179,11 +179,11 @@ func (h *hub) watch(uri string) bool {
 	if h.watched[uri] == 0 {
 		m := h.k.ask("resources/subscribe", `{"uri":`+quote(uri)+`}`)
 		if m == nil || m.Error.Exists() {
-			return false
+			return false, m != nil
 		}
 	}
 	h.watched[uri]++
-	return true
+	return true, true
 }
 
 // unwatch takes back a watch.

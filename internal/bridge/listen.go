@@ -41,7 +41,9 @@ type listener struct {
 const (
 	maxListened = 256 // resources of one listener
 	maxUnread   = 256 // events
-	signOfLife  = 30 * time.Second
+
+	maxUnreadSize = 1 << 20 // bytes of them
+	signOfLife    = 30 * time.Second
 )
 
 // listen serves subscriptions/listen: what a legacy server tells on its one stream goes to the listeners that
@@ -83,9 +85,13 @@ func (l *listener) subscribe(filter mcp.Value, uris []string) (honoured []string
 	}
 	var watched []string
 	for _, uri := range uris {
-		if l.ctx.Err() == nil && l.k.hub.watch(uri) {
+		ok, heard := l.k.hub.watch(uri)
+		if ok {
 			l.uris = append(l.uris, uri)
 			watched = append(watched, quote(uri))
+		}
+		if !heard || l.ctx.Err() != nil {
+			break
 		}
 	}
 	if len(watched) > 0 {
@@ -115,7 +121,7 @@ func (l *listener) offer(text string) {
 	if l.over || slices.Contains(l.unread, text) {
 		return
 	}
-	l.over = len(l.unread) == maxUnread
+	l.over = len(l.unread) == maxUnread || len(l.unread) > 0 && sizeOf(l.unread)+len(text) > maxUnreadSize
 	if !l.over {
 		l.unread = append(l.unread, text)
 	}

@@ -29,6 +29,9 @@ type waiting struct {
 	over bool
 }
 
+// maxHeld bounds what is asked of one principal in all, in bytes.
+const maxHeld = 8 << 20
+
 // inputKey names the one thing that is asked at a time.
 const inputKey = "input"
 
@@ -104,13 +107,13 @@ func (w *waiting) add(q *question) bool {
 	b := q.k.b
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	each := 0
+	each, size := 0, len(q.ask)
 	for _, other := range w.by {
 		if other.principal == q.principal {
-			each++
+			each, size = each+1, size+len(other.ask)
 		}
 	}
-	if w.over || len(w.by) >= b.limits.held || each >= b.limits.heldEach {
+	if w.over || len(w.by) >= b.limits.held || each >= b.limits.heldEach || each > 0 && size > maxHeld {
 		return false
 	}
 	w.by[q.state] = q
@@ -172,7 +175,7 @@ func (b *Bridge) resume(ctx context.Context, out *mcp.Outgoing, m *mcp.Message) 
 	}
 	t := q.turn(ctx, m)
 	if !q.reply(resultText(q.server, given.Text())) {
-		t.finish()
+		_ = t.Close() // the call is cancelled
 		return failed(http.StatusOK, id, codeInternal, "the server no longer waits for the answer"), nil
 	}
 	return &mcp.Answer{Events: t}, nil

@@ -16,6 +16,8 @@ import (
 const (
 	maxRounds = 16 // in which a modern server asks in the course of one call
 	maxAsks   = 64 // in one round
+
+	maxAnswers = 4 << 20 // bytes of a client's answers in one round
 )
 
 // A roundTrip is a legacy client's request at a modern server, with all that the server asks on the way. To
@@ -64,7 +66,7 @@ func (b *Bridge) forward(ctx context.Context, out *mcp.Outgoing, c *client, m *m
 	case a.Events != nil:
 		r.events = a.Events
 		return &mcp.Answer{Status: a.Status, Events: r}, nil
-	case refusesModern(m.Method, a):
+	case refusesModern(m.Method, a) && b.turnsOutLegacy(ctx, out):
 		b.refuses.Store(none) // the client may open another session, at the server as it is now
 		_ = r.Close()
 		return &mcp.Answer{Status: http.StatusNotFound}, nil
@@ -218,6 +220,9 @@ func (r *roundTrip) hear() string {
 			return `{"jsonrpc":"2.0","id":` + r.msg.ID.Text() + `,"error":` + m.Error.Text() + `}`
 		}
 		r.answers[len(r.answers)-1] += m.Result.Text()
+		if sizeOf(r.answers) > maxAnswers {
+			return r.fail("the client answers too much")
+		}
 		return ""
 	case <-late.C:
 		return r.fail("the client did not answer")

@@ -33,6 +33,7 @@ type session struct {
 	// Guarded by the sessions' mutex.
 	principal, token string
 	uses             int
+	told             bool      // the server knows of its end
 	last             time.Time // it was used
 	idle             *time.Timer
 }
@@ -88,9 +89,7 @@ func (s *sessions) get(ctx context.Context, out *mcp.Outgoing, m *mcp.Message) (
 			s.mu.Unlock()
 			return nil, mcp.Refuse(http.StatusServiceUnavailable, "too many sessions", "with a server of another era")
 		}
-		k = &session{b: s.b, key: key, open: make(chan struct{}), principal: out.Principal}
-		k.hub.k = k
-		k.level.Store(silent)
+		k = newSession(s.b, key, out)
 		s.by[key] = k
 		s.jobs.Go(func() { k.connect(context.WithoutCancel(ctx), out, capabilities, name) })
 	}
@@ -107,6 +106,14 @@ func (s *sessions) get(ctx context.Context, out *mcp.Outgoing, m *mcp.Message) (
 		s.release(k)
 	}
 	return k, k.bad
+}
+
+// newSession is a session to be connected, which is a use of it.
+func newSession(b *Bridge, key string, out *mcp.Outgoing) *session {
+	k := &session{b: b, key: key, open: make(chan struct{}), principal: out.Principal, token: out.Token, uses: 1}
+	k.hub.k = k
+	k.level.Store(silent)
+	return k
 }
 
 // use says that the session is in use. The mutex is held.
@@ -129,7 +136,11 @@ func (s *sessions) hold(k *session) {
 func (s *sessions) release(k *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k.uses--; k.uses > 0 || s.by[k.key] != k {
+	if k.uses--; k.uses > 0 {
+		return
+	}
+	if s.by[k.key] != k { // it was lost, or never was
+		s.tellEnd(k)
 		return
 	}
 	k.last = time.Now()
@@ -181,16 +192,22 @@ func (s *sessions) end(k *session) {
 	if k.idle != nil {
 		k.idle.Stop()
 	}
-	if k.id == "" {
-		return
-	}
-	s.jobs.Go(func() { k.tell(http.MethodDelete, "") })
+	s.tellEnd(k)
 }
 
-// lost forgets a session that the server does not know, or never opened.
-func (s *sessions) lost(k *session) {
+// tellEnd tells the server that nobody uses a session of its any more. The mutex is held.
+func (s *sessions) tellEnd(k *session) {
+	if k.id != "" && !k.told {
+		k.told = true
+		s.jobs.Go(func() { k.tell(http.MethodDelete, "") })
+	}
+}
+
+// lost forgets a session that is of no use. isGone says that the server does not know it.
+func (s *sessions) lost(k *session, isGone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	k.told = k.told || isGone
 	if s.by[k.key] == k {
 		delete(s.by, k.key)
 	}

@@ -70,6 +70,13 @@ func with(v mcp.Value, members ...string) string {
 	return b.String() + "}"
 }
 
+func sizeOf(texts []string) (size int) {
+	for _, text := range texts {
+		size += len(text)
+	}
+	return size
+}
+
 func quote(s string) string { return string(mcp.AppendString(nil, s)) }
 
 // plain is the text of an object without the protocol's own members of _meta, and "" if none is left.

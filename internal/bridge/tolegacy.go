@@ -76,7 +76,7 @@ func (b *Bridge) serve(ctx context.Context, k *session, out *mcp.Outgoing, m *mc
 		if again || k.id == "" || !isGone(a, bad, c.id) {
 			return a, bad
 		}
-		b.kept.lost(k)
+		b.kept.lost(k, bad != nil || a.Status == http.StatusNotFound)
 		next, bad := b.kept.get(ctx, out, m)
 		if bad != nil {
 			return nil, bad

@@ -36,7 +36,9 @@ func (b *Bridge) initialize(ctx context.Context, out *mcp.Outgoing, m *mcp.Messa
 		if refusal != nil {
 			refusal.Close()
 		}
-		b.refuses.Store(legacy)
+		if !b.knowsInitialize(ctx, out) {
+			b.refuses.Store(legacy)
+		}
 		return open(m, result), nil
 	case refusal != nil:
 		return refusal, nil
@@ -45,12 +47,25 @@ func (b *Bridge) initialize(ctx context.Context, out *mcp.Outgoing, m *mcp.Messa
 	return b.inner.Send(ctx, out)
 }
 
+// knowsInitialize asks a server that refused a client's initialize with one of the bridge's own: the client's
+// may have been refused for what it is, and others' will not be.
+func (b *Bridge) knowsInitialize(ctx context.Context, out *mcp.Outgoing) bool {
+	if b.refuses.Load() == legacy {
+		return false
+	}
+	k := newSession(b, "", out)
+	k.connect(ctx, out, "{}", unknownClient)
+	return !k.refused
+}
+
 // A notDiscovered is why server/discover told nothing, and what that says of the server, if anything.
 type notDiscovered struct{ modern, legacy bool }
 
 // discover asks a server what it is.
 func (b *Bridge) discover(ctx context.Context, out *mcp.Outgoing, info, features string) (mcp.Value, *notDiscovered) {
 	const id = `"gatehouse-discover"`
+	ctx, cancel := context.WithTimeout(ctx, b.limits.open)
+	defer cancel()
 	meta := with(mcp.Value{}, metaVersion, quote(mcp.Modern), metaClient, info, metaCapabilities, features)
 	a, bad := b.inner.Send(ctx, modernOut(out, "server/discover", "", requestText(id, "server/discover", `{"_meta":`+meta+`}`)))
 	if bad != nil {
@@ -77,7 +92,8 @@ func (b *Bridge) discover(ctx context.Context, out *mcp.Outgoing, info, features
 func modernOut(out *mcp.Outgoing, method, target, text string) *mcp.Outgoing {
 	h := http.Header{}
 	for name, values := range out.Header {
-		if name != mcp.HeaderSession && name != mcp.HeaderName {
+		params := strings.HasPrefix(name, mcp.HeaderParam) && method != "tools/call"
+		if name != mcp.HeaderSession && name != mcp.HeaderName && !params {
 			h[name] = values
 		}
 	}
@@ -116,7 +132,7 @@ var legacyVersions = mcp.Versions[1:]
 
 // toModern has a modern server serve what a legacy client sends in a session of the bridge's own.
 func (b *Bridge) toModern(ctx context.Context, out *mcp.Outgoing, token string) (*mcp.Answer, *mcp.Error) {
-	c := b.clients.find(token)
+	c := b.clients.find(token, out.Principal)
 	if c == nil {
 		return &mcp.Answer{Status: http.StatusNotFound}, nil
 	}

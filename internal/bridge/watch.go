@@ -32,8 +32,11 @@ type told struct {
 	err error
 }
 
-// maxSubscribed bounds the resources of one session.
-const maxSubscribed = 1024
+// Bounds on the resources of one session.
+const (
+	maxSubscribed     = 1024
+	maxSubscribedSize = 128 << 10 // bytes of their URIs
+)
 
 // stream opens the stream of a session. There is one: a client that opens another has lost the first.
 func (b *Bridge) stream(ctx context.Context, out *mcp.Outgoing, c *client) (*mcp.Answer, *mcp.Error) {
@@ -158,7 +161,7 @@ func (c *client) subscribe(m *mcp.Message) *mcp.Answer {
 	defer c.mu.Unlock()
 	at := slices.Index(c.uris, uri)
 	switch {
-	case m.Method == "resources/subscribe" && at < 0 && len(c.uris) == maxSubscribed:
+	case m.Method == "resources/subscribe" && at < 0 && (len(c.uris) == maxSubscribed || sizeOf(c.uris)+len(uri) > maxSubscribedSize):
 		return failed(http.StatusOK, m.ID.Text(), codeInternal, "too many subscriptions")
 	case m.Method == "resources/subscribe" && at < 0:
 		c.uris = append(c.uris, uri)
