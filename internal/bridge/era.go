@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
@@ -116,13 +117,15 @@ func (p *peeked) Next() (mcp.Event, error) {
 
 // response reads an answer up to the response to a request of the bridge's own. What else a server tells in
 // between belongs to nobody.
-func response(a *mcp.Answer, id string) *mcp.Message {
+func response(a *mcp.Answer, id string) (*mcp.Message, *mcp.Error) {
 	defer a.Close()
+	none := mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "to a request of the gateway's own")
 	for text := a.Text; ; {
 		if a.Events != nil {
 			ev, err := a.Events.Next()
 			if err != nil {
-				return nil
+				errors.As(err, &none)
+				return nil, none
 			}
 			if text = ev.Data; text == "" {
 				continue
@@ -131,11 +134,11 @@ func response(a *mcp.Answer, id string) *mcp.Message {
 		m, bad := mcp.ParseServer(text)
 		switch {
 		case bad != nil: // it may be the response
-			return nil
+			return nil, none
 		case m.IsResponse() && (m.ID.Text() == id || m.Error.Exists() && !m.ID.Exists()):
-			return m
+			return m, nil
 		case a.Events == nil:
-			return nil
+			return nil, none
 		}
 	}
 }

@@ -169,7 +169,7 @@ type fickle struct {
 	open int
 }
 
-func (f *fickle) answer(out *mcp.Outgoing, m *mcp.Message) (*mcp.Answer, *mcp.Error) {
+func (f *fickle) answer(_ *mcp.Outgoing, m *mcp.Message) (*mcp.Answer, *mcp.Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := m.ID.Text()

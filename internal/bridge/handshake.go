@@ -37,9 +37,11 @@ func (k *session) connect(ctx context.Context, out *mcp.Outgoing, capabilities, 
 		a.Close()
 		return
 	}
-	m := response(a, id)
-	if m == nil || !isInitialized(m.Result) {
-		k.bad = mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "to initialize")
+	m, bad := response(a, id)
+	if bad == nil && !isInitialized(m.Result) {
+		bad = mcp.Refuse(http.StatusBadGateway, "the server's answer is malformed", "to initialize")
+	}
+	if k.bad = bad; bad != nil {
 		return
 	}
 	k.version, k.result = m.Result.Get("protocolVersion").String(), m.Result
@@ -113,7 +115,8 @@ func (k *session) ask(method, params string) *mcp.Message {
 	if bad != nil {
 		return nil
 	}
-	return response(a, id)
+	m, _ := response(a, id)
+	return m
 }
 
 // has reports whether the server has a capability.

@@ -75,7 +75,7 @@ func (b *Bridge) discover(ctx context.Context, out *mcp.Outgoing, info, features
 		a.Close()
 		return mcp.Value{}, &notDiscovered{legacy: true}
 	}
-	m := response(a, id)
+	m, _ := response(a, id)
 	switch {
 	case m == nil:
 		return mcp.Value{}, &notDiscovered{}

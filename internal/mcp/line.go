@@ -13,7 +13,14 @@ import (
 type LineReader struct {
 	r     *bufio.Reader
 	limit int
+	skips bool // within a line over the limit
 }
+
+// maxSkip is how much of a line over the limit is skipped, in bytes.
+const maxSkip = 64 << 20
+
+// ErrEndless is what becomes of one that goes on. The next call skips as much again.
+var ErrEndless = errors.New("a line does not end")
 
 // NewLineReader reads messages of at most limit bytes from r.
 func NewLineReader(r io.Reader, limit int) *LineReader {
@@ -21,26 +28,26 @@ func NewLineReader(r io.Reader, limit int) *LineReader {
 }
 
 // Next returns the next line without its end. It returns io.EOF after the last.
-// A line over the limit is skipped and told by ErrTooLong, and the next call goes on
-// after it.
+// A line over the limit is told by ErrTooLong as soon as it is, and skipped by the next
+// call, unless that meets ErrEndless.
 func (l *LineReader) Next() (string, error) {
+	if l.skips {
+		if err := l.skip(); err != nil {
+			return "", err
+		}
+	}
 	var line []byte
-	over := false
 	for {
 		chunk, err := l.r.ReadSlice('\n')
-		if !over {
-			line = append(line, chunk...)
-		}
-		if len(line) > l.limit+len("\r\n") {
-			line, over = nil, true
-		}
+		line = append(line, chunk...)
 		switch {
+		case len(line) > l.limit+len("\r\n"):
+			l.skips = err != nil
+			return "", ErrTooLong
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil:
 			return "", err
-		case over:
-			return "", ErrTooLong
 		}
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		switch {
@@ -51,4 +58,17 @@ func (l *LineReader) Next() (string, error) {
 		}
 		line = nil
 	}
+}
+
+// skip reads the rest of a line.
+func (l *LineReader) skip() error {
+	for skipped := 0; skipped < maxSkip; {
+		chunk, err := l.r.ReadSlice('\n')
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			l.skips = false
+			return err
+		}
+		skipped += len(chunk)
+	}
+	return ErrEndless
 }

@@ -28,7 +28,7 @@ func TestLineReader(t *testing.T) {
 		"over the limit":    {"123456789\n{}\n", 8, []string{"too long", "{}"}},
 		"over the buffer":   {long + "\n{}\n", 8, []string{"too long", "{}"}},
 		"longer than a buf": {long + "\n{}\n", len(long), []string{long, "{}"}},
-		"over at the end":   {"{}\n" + long, 8, []string{"{}"}},
+		"over at the end":   {"{}\n" + long, 8, []string{"{}", "too long"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text))} {
@@ -54,6 +54,25 @@ func TestLineReader(t *testing.T) {
 	}
 }
 
+// A line that does not end is told as too long at once, and then that it does not end.
+func TestEndlessLine(t *testing.T) {
+	lines := NewLineReader(io.MultiReader(strings.NewReader("{}\n"), endless{}), 8)
+	for _, want := range []error{nil, ErrTooLong, ErrEndless, ErrEndless} {
+		if _, err := lines.Next(); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	return len(b), nil
+}
+
 // FuzzLineReader: whatever is read, lines of at most the limit come out of it,
 // and they are the text's own.
 func FuzzLineReader(f *testing.F) {
@@ -71,6 +90,9 @@ func FuzzLineReader(f *testing.F) {
 			} else if strings.TrimSpace(line) != "" {
 				want = append(want, line)
 			}
+		}
+		if len(all[len(all)-1]) > limit+len("\r\n") {
+			want = append(want, ErrTooLong.Error())
 		}
 		for _, w := range want {
 			got, err := lines.Next()

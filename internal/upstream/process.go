@@ -173,7 +173,7 @@ func (p *Process) Signal(s os.Signal) {
 // Read implements [Channel].
 func (p *Process) Read() (string, error) {
 	line, err := p.lines.Next()
-	if err == nil || errors.Is(err, mcp.ErrTooLong) {
+	if err == nil || errors.Is(err, mcp.ErrTooLong) || errors.Is(err, mcp.ErrEndless) {
 		return line, err
 	}
 	select { // for how it ended
@@ -237,7 +237,7 @@ func (c *Command) logLines(r *os.File) {
 	for {
 		line, err := lines.Next()
 		switch {
-		case errors.Is(err, mcp.ErrTooLong):
+		case errors.Is(err, mcp.ErrTooLong), errors.Is(err, mcp.ErrEndless):
 			c.Log.Info("server says", "line", fmt.Sprintf("(more than %d bytes)", maxLine))
 		case err != nil:
 			return

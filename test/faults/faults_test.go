@@ -5,14 +5,9 @@ package faults
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/gatehouse-mcp/gatehouse/test/internal/harness"
 )
-
-func TestMain(m *testing.M) { os.Exit(harness.Run(m)) }
 
 // A fault is one thing that breaks, and what becomes in enforce mode of the call that meets it.
 type fault struct {
@@ -122,7 +117,7 @@ func (s *stage) checkAlive(t *testing.T, before int64) {
 	if got := s.call(t); got.status != status || !strings.Contains(got.text, text) {
 		t.Errorf("the next good call: %d %s", got.status, got.text)
 	}
-	if n := s.server.calls.Load(); n != executed {
+	if n := s.executed(t); n != executed {
 		t.Errorf("%d calls were executed, want %d", n, executed)
 	}
 }
@@ -133,7 +128,7 @@ func (s *stage) check(t *testing.T, w want, got answer) {
 	if got.status != w.status && (!w.streamed || got.status != 200) {
 		t.Errorf("status %d, want %d: %s", got.status, w.status, got.text)
 	}
-	if n := s.server.calls.Load(); n != w.executed {
+	if n := s.executed(t); n != w.executed {
 		t.Errorf("executed %d calls, want %d", n, w.executed)
 	}
 	told := s.told(t, w)

@@ -30,6 +30,7 @@ const (
 type stage struct {
 	mode    mode
 	server  *server
+	process child  // in its place, if it is not empty
 	bundle  string // the file or URL that the gateway reads
 	file    string // the file that a bundle is put into, with its digest beside it
 	fault   string // the argument of the call that tells the policy what to do
@@ -162,9 +163,22 @@ type answer struct {
 	sent   string
 }
 
+// executed is how many calls of the tool were.
+func (s *stage) executed(t *testing.T) int64 {
+	t.Helper()
+	if s.process != "" {
+		return s.process.calls(t)
+	}
+	return s.server.calls.Load()
+}
+
 // message is the call of the tool.
 func (s *stage) message() string {
-	return `{"jsonrpc":"2.0","id":"a-1","method":"tools/call","params":{"name":"work","arguments":{"fault":"` + s.fault + `","text":"` + s.args + `"}}}`
+	meta := ""
+	if s.process != "" { // of the revision that needs no session
+		meta = "," + metaMember
+	}
+	return `{"jsonrpc":"2.0","id":"a-1","method":"tools/call","params":{"name":"work","arguments":{"fault":"` + s.fault + `","text":"` + s.args + `"}` + meta + `}}`
 }
 
 // call calls the tool and waits for the answer.
@@ -205,5 +219,13 @@ func (s *stage) send(ctx context.Context, text string) (*http.Response, error) {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
+	if strings.Contains(text, metaMember) {
+		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+		r.Header.Set("Mcp-Method", "tools/list")
+		if strings.Contains(text, `"tools/call"`) {
+			r.Header.Set("Mcp-Method", "tools/call")
+			r.Header.Set("Mcp-Name", "work")
+		}
+	}
 	return http.DefaultClient.Do(r)
 }

@@ -54,6 +54,16 @@ var faults = []fault{
 	{"the server is overloaded", answering(overloaded), aServer, served(503, "Service Unavailable")},
 	{"the server answers when the client has left", late, aServer, served(0, "the client left")},
 
+	{"the process exits in the middle of a call", process("exit"), aServer, served(502, "the server ended")},
+	{"the process exits at once", process("start"), aServer, failed(502, "the server ended")},
+	{"the process writes half a line", process("half"), aServer, served(502, "the server ended")},
+	{"the process writes what is no message", process("garbage"), aServer, served(502, "malformed")},
+	{"the process writes too long a line", process("long"), aServer, served(502, "too long")},
+	{"the process writes a line without end", process("endless"), aServer, served(502, "too long")},
+	{"the process closes its output", process("close"), aServer, served(502, "it closed its output")},
+	{"the process does not let itself be ended", process("deaf"), aServer, served(502, "it closed its output")},
+	{"the process stops", stops, aServer, served(0, "the client left")},
+
 	{"the client leaves", leaves, aClient, served(0, "the client left")},
 	{"the client leaves a stream", leavesStream, aClient, served(0, "the client left")},
 	{"the client breaks off", breaksOff, aClient, refused(0, "the body broke off")},
