@@ -94,16 +94,22 @@ func (p *principal) headers() map[string]string {
 	return h
 }
 
-func startForPrincipals(t *testing.T, e *echoing, names ...string) (*harness.Gateway, []*principal) {
+// startWithKeys starts a gateway for those who have a key.
+func startWithKeys(t *testing.T, server, policy string, names ...string) *harness.Gateway {
 	t.Helper()
 	var keys []map[string]any
 	for _, name := range names {
 		sum := sha256.Sum256([]byte("key-of-" + name))
 		keys = append(keys, map[string]any{"id": name, "roles": []string{}, "sha256": hex.EncodeToString(sum[:])})
 	}
-	gw := harness.StartGateway(t, harness.Options{Upstream: e.url, Policy: "testdata/allow", Change: func(config map[string]any) {
+	return harness.StartGateway(t, harness.Options{Upstream: server, Policy: policy, Change: func(config map[string]any) {
 		config["identity"] = map[string]any{"apiKeys": keys}
 	}})
+}
+
+func startForPrincipals(t *testing.T, e *echoing, names ...string) (*harness.Gateway, []*principal) {
+	t.Helper()
+	gw := startWithKeys(t, e.url, "testdata/allow", names...)
 	var all []*principal
 	for _, name := range names {
 		p := &principal{name: name}
