@@ -21,6 +21,7 @@ func main() {
 		note("cancelled")
 		return ""
 	})
+	mcp.AddTool(server, &mcp.Tool{Name: "flood"}, flood)
 	if err := server.Run(context.Background(), &mcp.StdioTransport{}); err != nil && !strings.Contains(err.Error(), "EOF") {
 		note(err.Error())
 	}
@@ -30,6 +31,17 @@ func tool(server *mcp.Server, name string, does func(context.Context) string) {
 	mcp.AddTool(server, &mcp.Tool{Name: name}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: does(ctx)}}}, nil, nil
 	})
+}
+
+// flood tells of progress without end.
+func flood(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	note("called")
+	text := strings.Repeat("x", 64<<10)
+	for ctx.Err() == nil {
+		_ = r.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Message: text})
+	}
+	note("cancelled")
+	return &mcp.CallToolResult{}, nil, nil
 }
 
 // note tells, on standard error, what a test waits for.
