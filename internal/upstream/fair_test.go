@@ -191,3 +191,24 @@ func TestTooOld(t *testing.T) {
 	}
 	take(t, l.over)
 }
+
+// A session that ends as a message comes is nothing to a client that knows of none.
+func TestEndsMeanwhile(t *testing.T) {
+	r := newRig(t)
+	r.send("p", "", modernCall(`8`, `1`)).Close()
+	l := take(t, r.lines)
+	r.mu.Lock()
+	c := r.sessions[ownSession+"p"]
+	r.mu.Unlock()
+	c.end(errIdle)
+	take(t, l.over)
+	r.mu.Lock()
+	r.sessions[c.id] = c // as it is for a moment
+	r.mu.Unlock()
+	a := r.send("p", "", modernCall(`9`, `1`))
+	l = take(t, r.lines)
+	l.say(t, resultOf(1))
+	if got := next(t, a); got != `{"jsonrpc":"2.0","id":9,"result":{}}` {
+		t.Errorf("got %s", got)
+	}
+}

@@ -64,14 +64,28 @@ func (s *Sessions) send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *m
 			return nil, bad
 		}
 	}
-	c, bad := s.find(ctx, out, m)
+	c, a, bad := s.sendOnce(ctx, out, m)
+	if bad != nil && c != nil && c.id != out.Header.Get(mcp.HeaderSession) && bad.Status == http.StatusNotFound {
+		s.forget(c) // it ended just now, and the client knows nothing of it
+		_, a, bad = s.sendOnce(ctx, out, m)
+	}
+	return a, bad
+}
+
+func (s *Sessions) sendOnce(ctx context.Context, out *mcp.Outgoing, m *mcp.Message) (c *session, a *mcp.Answer, bad *mcp.Error) {
+	if c, bad = s.find(ctx, out, m); bad == nil {
+		a, bad = c.take(ctx, out.Verb, m)
+	}
+	return c, a, bad
+}
+
+// take takes a message of the client's.
+func (c *session) take(ctx context.Context, verb string, m *mcp.Message) (*mcp.Answer, *mcp.Error) {
 	switch {
-	case bad != nil:
-		return nil, bad
-	case out.Verb == http.MethodDelete:
+	case verb == http.MethodDelete:
 		go c.end(errEnded)
 		return &mcp.Answer{Status: http.StatusOK}, nil
-	case out.Verb == http.MethodGet:
+	case verb == http.MethodGet:
 		return c.listen(ctx)
 	case m.IsRequest():
 		return c.request(ctx, m)
