@@ -107,10 +107,10 @@ func (u *HTTP) request(ctx context.Context, to *url.URL, out *mcp.Outgoing) *htt
 	h := make(http.Header, len(out.Header)+len(u.Header)+len(u.Files)+3)
 	maps.Copy(h, out.Header)
 	maps.Copy(h, u.Header)
-	h["Accept-Encoding"] = identity
 	for name, value := range u.Files {
 		h.Set(name, value())
 	}
+	h["Accept-Encoding"] = identity
 	if h.Get("User-Agent") == "" {
 		h.Set("User-Agent", "gatehouse")
 	}
