@@ -68,20 +68,25 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 	}
 	passed, d := g.verdict(e.snapshot, &s)
 	g.Metrics.observe(&s.in, d.Eval)
+	text := passed.msg.Text // also where it is not what passes
 	outcome, refused := g.enforce(&d)
 	if g.Mode != Enforce {
 		passed = &s
 	}
 	bad := e.record(passed, &d, outcome, refused)
-	g.Candidate.offer(e.snapshot, &s, &d, passed.id)
+	g.Candidate.offer(e.snapshot, &s, text, &d, passed.id)
 	return *passed, bad
 }
 
-// verdict is what a policy says of a subject, and the subject as it patches it.
+// verdict is what a policy says of a subject, and the subject as it changes it:
+// patched, and then redacted, so that what a patch brings in is redacted too.
 func (g *Gateway) verdict(p *policy.Snapshot, s *subject) (*subject, policy.Decision) {
 	d := decide(p, &s.in)
 	if d.Allow && d.Patch != "" {
-		return g.patched(p, s, d)
+		s, d = g.patched(p, s, d)
+	}
+	if d.Allow && d.Redact != "" {
+		return g.redacted(p, s, d)
 	}
 	return s, d
 }
@@ -101,6 +106,28 @@ func (g *Gateway) patched(p *policy.Snapshot, s *subject, d policy.Decision) (*s
 		}
 	}
 	return next, d
+}
+
+// redacted takes out what the decision names. One that finds nothing changes
+// nothing.
+func (g *Gateway) redacted(p *policy.Snapshot, s *subject, d policy.Decision) (*subject, policy.Decision) {
+	judged := s.in.Response
+	if !judged.Exists() {
+		judged = s.in.Error
+	}
+	text, err := p.Redact(judged, d.Redact)
+	switch {
+	case err != nil:
+		return s, policy.Decision{Err: err, Eval: d.Eval}
+	case text == "":
+		d.Redact = ""
+		return s, d
+	}
+	m, bad := mcp.ParseServer(text)
+	if bad != nil {
+		return s, policy.Decision{Err: policy.ErrBadRedact, Eval: d.Eval}
+	}
+	return g.anew(s, m), d
 }
 
 // patch returns the subject with the patch applied to its text, and all it
@@ -125,6 +152,11 @@ func (g *Gateway) patch(s *subject, patch string) (*subject, error) {
 	if bad != nil {
 		return nil, bad
 	}
+	return g.anew(s, m), nil
+}
+
+// anew is the subject with the message that it now is.
+func (g *Gateway) anew(s *subject, m *mcp.Message) *subject {
 	next := *s
 	next.msg, next.patched = m, true
 	switch {
@@ -139,7 +171,7 @@ func (g *Gateway) patch(s *subject, patch string) (*subject, error) {
 		g.describeTarget(&next.in, m)
 	}
 	next.in.Begin()
-	return &next, nil
+	return &next
 }
 
 // enforce turns a decision into what becomes of the message in this mode.
@@ -147,7 +179,7 @@ func (g *Gateway) enforce(d *policy.Decision) (audit.Outcome, bool) {
 	switch {
 	case d.Err != nil:
 		return audit.Error, g.Mode == Enforce && !g.OpenOnErr
-	case d.Allow && d.Patch == "":
+	case d.Allow && !d.Changes():
 		return audit.Allow, false
 	case d.Allow && g.Mode == Enforce:
 		return audit.Patch, false
