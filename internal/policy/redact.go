@@ -128,6 +128,7 @@ func (s *Snapshot) Redact(v mcp.Value, keys string) (string, error) {
 type redaction struct {
 	secrets []*secret
 	edits   []mcp.Edit
+	reader  reader
 }
 
 // value redacts a value but for the strings that are members of that name.
@@ -166,6 +167,7 @@ func (r *redaction) value(v mcp.Value, except map[string]bool) error {
 func (r *redaction) string(v mcp.Value) (text string, unclean bool) {
 	raw := v.Text()
 	p := passage{raw[1 : len(raw)-1], true}
+	r.reader.left = minReads + len(raw)
 	found, ok := []place(nil), false
 	if !spelt(p.s) {
 		found, ok = r.find(p)
@@ -184,7 +186,7 @@ func (r *redaction) string(v mcp.Value) (text string, unclean bool) {
 // able to tell.
 func (r *redaction) find(p passage) (found []place, ok bool) {
 	for _, k := range r.secrets {
-		places, ok := k.near(p)
+		places, ok := k.near(p, &r.reader)
 		switch {
 		case ok:
 		case p.escaped:

@@ -32,6 +32,7 @@ func response(t testing.TB, text string) *Input {
 func TestRedact(t *testing.T) {
 	s := redacting(t, `["AKIA", "ghp_", "/k", "loose", "\n-", "end", "over"]`)
 	few := redacting(t, `["AKIA", "ghp_"]`)
+	slash := redacting(t, `["/k"]`)
 	for _, c := range []struct {
 		s          *Snapshot
 		text, want string // empty if nothing is found
@@ -51,6 +52,7 @@ func TestRedact(t *testing.T) {
 		{few, `["AKIA12\u00334\/"]`, `["[redacted]/"]`},
 		{few, `["\\u0041KIA1234"]`, ""},
 		{few, `["\nghp_a", "\\nghp_a", "\\\nghp_a", "\\\\nghp_a", "\\ghp_a", "\bghp_a"]`, `["\n[redacted]", "\\nghp_a", "\\\n[redacted]", "\\\\nghp_a", "\\[redacted]", "\b[redacted]"]`},
+		{slash, `["\/k1", "/k2\n"]`, `["[redacted]", "[redacted]\n"]`},
 		{s, `["\/k1 /k2 \\/k3 \\k4"]`, `["[redacted] [redacted] \\[redacted] \\k4"]`},
 		{s, `["a\n--", "a\\n--", "\u000a-"]`, `["a[redacted]", "a\\n--", "[redacted]"]`},
 		{s, `["end ends end"]`, `["end ends [redacted]"]`},
