@@ -9,6 +9,8 @@
 #     allow if { … }                                            one more way to be permitted
 #     deny contains {"reason": "…", "code": "…"} if { … }       one more veto
 #     patches contains {"op": "replace", "path": "…", "value": …} if { … }
+#     redactions contains "…" if { … }                          a key of data.secrets to take out
+#                                                               of what is judged in phase response
 #     refusal["method"] := "reason"                             what to call "nothing permits it"
 #
 #   Every rule should name the phases it is for: input.phase is request, response, list
@@ -36,7 +38,8 @@ decision := {"allow": true} if {
 	allow
 	not denied
 	not patched
-} else := {"allow": true, "patch": [patch | some patch in patches]} if {
+	not redacted
+} else := object.union({"allow": true}, changes) if {
 	input.version == 1
 	allow
 	not denied
@@ -53,6 +56,13 @@ default allow := false
 denied if some _ in deny
 
 patched if some _ in patches
+
+redacted if some _ in redactions
+
+# A redaction comes after the patch, so what a patch brings in is redacted too.
+changes["patch"] := [patch | some patch in patches] if patched
+
+changes["redact"] := [mark | some mark in redactions] if redacted
 
 # Arrays compare from the left: first the rank, then the reason.
 denials contains [rank, denial.reason, code] if {

@@ -91,3 +91,14 @@ test_patches_of_other_files if {
 		"patch": [op],
 	} with input as object.union(base, {"kind": "ping"}) with mcp.patches as {op}
 }
+
+test_redactions_of_other_files if {
+	ping := object.union(base, {"kind": "ping"})
+	mcp.decision == {"allow": true, "redact": ["a", "b"]} with input as ping with mcp.redactions as {"b", "a"}
+	op := {"op": "replace", "path": "/text", "value": "x"}
+	mcp.decision == {
+		"allow": true,
+		"patch": [op],
+		"redact": ["a"],
+	} with input as ping with mcp.redactions as {"a"} with mcp.patches as {op}
+}

@@ -6,9 +6,18 @@
 # Walking a result is the dear part, so a cheap look comes first: at input.scan, in which the
 # gateway says what it found in one pass, and where that finds controls or is not there, at
 # the JSON text. Both may suspect too much, never too little: whatever the full pass would
-# change is in that text as one of the markers below. Add a secret in data.json, under a text
-# that each match has. personal.rego adds personal data, where that is asked for.
+# change is in that text as one of the markers below. Where the scan finds nothing but
+# secrets, the gateway takes them out itself, and there is no walk either. Add a secret in
+# data.json, under a text that each match has. personal.rego adds personal data, where that is
+# asked for.
 package mcp
+
+# The keys of data.secrets that the gateway replaces the matches of, in every string.
+redactions contains mark if {
+	clean_but_for_marks
+	some mark in scanned
+	data.secrets[mark]
+}
 
 patches contains {"op": "replace", "path": pointer(path), "value": clean} if {
 	input.phase == "response"
@@ -45,7 +54,18 @@ suspicious if some _ in kinds
 
 suspicious if has_controls
 
-suspicious if some _ in suspected_secrets
+suspicious if {
+	not clean_but_for_marks
+	some _ in suspected_secrets
+}
+
+# In the name of a member the gateway could not replace anything.
+clean_but_for_marks if {
+	input.phase == "response"
+	input.scan.named == false
+	scanned
+	count(kinds) == 0
+}
 
 # The markers that occur, if there is no control character anywhere.
 scanned := input.scan.marks if {

@@ -274,3 +274,48 @@ test_the_scan_of_a_server_request if {
 	mcp.decision.allow with input as scanned(ask, {"plain": true, "marks": []})
 	not mcp.decision.allow with input as scanned(ask, {"plain": false, "marks": []})
 }
+
+# Where nothing but marks was found, the gateway redacts.
+test_a_scan_with_marks_alone if {
+	doc := text_result("key AKIAIOSFODNN7EXAMPLE")
+	every marks, redact in {["AKIA"]: ["AKIA"], ["sk-", "AKIA"]: ["AKIA", "sk-"], ["of", "AKIA", 1]: ["AKIA"]} {
+		scan := {"plain": true, "marks": marks, "named": false}
+		mcp.decision == {"allow": true, "redact": redact} with input as scanned(doc, scan)
+	}
+	every marks in [[], ["another bundle"]] {
+		scan := {"plain": true, "marks": marks, "named": false}
+		mcp.decision == {"allow": true} with input as scanned(doc, scan)
+	}
+}
+
+test_a_scan_that_found_more_leads_to_a_walk if {
+	doc := text_result("key AKIAIOSFODNN7EXAMPLE")
+	every more in [{"plain": false}, {"named": true}, {"named": null}, {"named": "false"}] {
+		scan := object.union({"plain": true, "marks": ["AKIA"], "named": false}, more)
+		got := mcp.decision.patch[0].value with input as scanned(doc, scan)
+		got == "key [redacted]"
+	}
+	mail := text_result("a@b.de AKIAIOSFODNN7EXAMPLE")
+	got := mcp.decision.patch[0].value with input as scanned(mail, {"plain": true, "marks": ["AKIA"], "named": false})
+		with data.personal as {"*": {"*": ["email"]}}
+	got == "[email] [redacted]"
+}
+
+test_a_scan_with_marks_in_names if {
+	mcp.decision.reason == "unclean_member_name" with input as scanned(
+		answer({"structuredContent": {secret_samples.AKIA: 1}}),
+		{"plain": true, "marks": ["AKIA"], "named": true},
+	)
+}
+
+test_only_responses_are_redacted if {
+	ask := object.union(base, {
+		"phase": "server_request",
+		"kind": "elicitation/create",
+		"params": {"message": secret_samples.AKIA},
+	})
+	mcp.decision.reason == "unclean_server_request" with input as scanned(
+		ask,
+		{"plain": true, "marks": ["AKIA"], "named": false},
+	)
+}

@@ -64,7 +64,7 @@ func decide(s *policy.Snapshot, r *audit.Record) {
 	switch {
 	case d.Err != nil:
 		r.Outcome, r.Status, r.Reason, r.Code = audit.Error, d.Status(), "policy_error", policy.CodeDeny
-	case d.Allow && d.Patch != "":
+	case d.Changes():
 		r.Outcome = audit.Patch
 	case d.Allow:
 		r.Outcome = audit.Allow

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,15 +16,15 @@ type verdict struct {
 	policy.Decision
 	snapshot *policy.Snapshot
 	document mcp.Value
-	after    *patched // nil without a patch
+	after    *patched // nil if nothing is changed
 	steps    *steps   // nil without --explain
 }
 
-// patched is what a patch makes of a message.
+// patched is what a patch and a redaction make of a message.
 type patched struct {
-	member string // that the patch is for
+	member string // that they are for
 	text   string // as it then is
-	err    error  // why the patch does not apply
+	err    error  // why they do not apply
 	again  *policy.Decision
 }
 
@@ -32,10 +33,10 @@ func (v *verdict) allowed() bool {
 	return v.Allow && (v.after == nil || v.after.again == nil || v.after.again.Allow)
 }
 
-// consequences applies the patch as the gateway does. A message that is still to
-// be acted on is judged once more.
+// consequences applies patch and redaction as the gateway does. A message that is
+// still to be acted on is judged once more.
 func (v *verdict) consequences() {
-	if !v.Allow || v.Patch == "" {
+	if !v.Changes() {
 		return
 	}
 	path := patchTarget(v.document)
@@ -49,7 +50,7 @@ func (v *verdict) consequences() {
 	if old.Exists() {
 		text = old.Text()
 	}
-	if v.after.text, v.after.err = policy.ApplyPatch(text, v.Patch); v.after.err != nil {
+	if v.after.text, v.after.err = v.changed(text); v.after.err != nil {
 		return
 	}
 	if phase := policy.Phase(v.document.Get("phase").String()); phase != policy.Response {
@@ -60,6 +61,26 @@ func (v *verdict) consequences() {
 		again := v.snapshot.DecideDocument(document)
 		v.after.again, v.after.err = &again, again.Err
 	}
+}
+
+// changed is a value, patched and then redacted.
+func (v *verdict) changed(text string) (string, error) {
+	if v.Patch != "" {
+		patched, err := policy.ApplyPatch(text, v.Patch)
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", policy.ErrBadPatch, err)
+		}
+		text = patched
+	}
+	if v.Redact == "" {
+		return text, nil
+	}
+	value, err := mcp.ParseValue(text)
+	if err != nil {
+		return "", err
+	}
+	redacted, err := v.snapshot.Redact(value, v.Redact)
+	return cmp.Or(redacted, text), err
 }
 
 // patchTarget is where in a document the value is that a patch is for.
@@ -94,10 +115,16 @@ func (v *verdict) print(out io.Writer) error {
 	fmt.Fprintln(out, told(&v.Decision))
 	fmt.Fprintf(out, "in %v, by %s\n", v.Eval.Round(time.Microsecond), v.snapshot.Revision)
 	if v.after != nil {
-		fmt.Fprintf(out, "\npatch\n  %s", v.Patch)
+		fmt.Fprintln(out)
+		if v.Patch != "" {
+			fmt.Fprintf(out, "patch\n  %s", v.Patch)
+		}
+		if v.Redact != "" {
+			fmt.Fprintf(out, "redact\n  %s\n", v.Redact)
+		}
 		switch {
 		case v.after.err != nil && v.after.again == nil:
-			fmt.Fprintf(out, "policy error: the patch does not apply: %v\n", v.after.err)
+			fmt.Fprintf(out, "policy error: %v\n", v.after.err)
 		default:
 			fmt.Fprintf(out, "%s after it\n  %s\n", v.after.member, v.after.text)
 		}
@@ -117,8 +144,12 @@ func told(d *policy.Decision) string {
 	switch {
 	case d.Err != nil:
 		return "policy error: " + d.Err.Error()
+	case d.Allow && d.Patch != "" && d.Redact != "":
+		return "allow, patched and redacted"
 	case d.Allow && d.Patch != "":
 		return "allow, patched"
+	case d.Changes():
+		return "allow, redacted"
 	case d.Allow:
 		return "allow"
 	case d.Reason == "":
@@ -133,6 +164,7 @@ type decisionView struct {
 	Reason string          `json:"reason,omitempty"`
 	Code   string          `json:"code,omitempty"`
 	Patch  json.RawMessage `json:"patch,omitempty"`
+	Redact json.RawMessage `json:"redact,omitempty"`
 	Error  string          `json:"error,omitempty"`
 }
 
@@ -140,7 +172,7 @@ func viewOf(d *policy.Decision) *decisionView {
 	if d == nil {
 		return nil
 	}
-	v := &decisionView{Allow: d.Allow, Reason: d.Reason, Code: d.Code, Patch: json.RawMessage(d.Patch)}
+	v := &decisionView{Allow: d.Allow, Reason: d.Reason, Code: d.Code, Patch: json.RawMessage(d.Patch), Redact: json.RawMessage(d.Redact)}
 	if d.Err != nil {
 		v.Error = d.Err.Error()
 	}

@@ -56,6 +56,7 @@ func NewCandidate(engine *policy.Engine, r prometheus.Registerer) *Candidate {
 type comparison struct {
 	live *policy.Snapshot
 	s    subject
+	text string // of the message as the policy in force changes it
 	d    policy.Decision
 	size int64
 
@@ -64,11 +65,11 @@ type comparison struct {
 }
 
 // offer has the candidate judge what was decided, if there is room.
-func (c *Candidate) offer(live *policy.Snapshot, s *subject, d *policy.Decision, id string) {
+func (c *Candidate) offer(live *policy.Snapshot, s *subject, text string, d *policy.Decision, id string) {
 	if c == nil {
 		return
 	}
-	next := &comparison{live: live, s: *s, d: *d}
+	next := &comparison{live: live, s: *s, text: text, d: *d}
 	next.s.id = id
 	c.enqueue(next)
 }
@@ -109,6 +110,9 @@ func (q *comparison) weigh() {
 	size := fixed + q.s.in.Params.Held()
 	if q.s.msg != nil {
 		size += q.s.msg.Root.Held()
+	}
+	if q.d.Changes() {
+		size += len(q.text)
 	}
 	for name, values := range q.s.in.Headers {
 		for _, v := range values {
@@ -166,8 +170,8 @@ func (c *Candidate) judge(g *Gateway, q *comparison) {
 	c.restart(live, next)
 	q.s.in.Begin() // what was built for the one in force is still in use there
 	if q.items == nil {
-		_, d := g.verdict(next, &q.s)
-		c.compare(g, next, q, &q.s, &q.d, &d)
+		passed, d := g.verdict(next, &q.s)
+		c.compare(g, next, q, &q.s, &q.d, &d, q.text == passed.msg.Text)
 		return
 	}
 	for _, l := range q.items {
@@ -177,14 +181,15 @@ func (c *Candidate) judge(g *Gateway, q *comparison) {
 		}
 		d, fresh := next.Visible(&s.in)
 		if fresh || l.fresh {
-			c.compare(g, next, q, &s, &l.d, &d)
+			c.compare(g, next, q, &s, &l.d, &d, true)
 		}
 	}
 }
 
-// compare counts a difference, and records it.
-func (c *Candidate) compare(g *Gateway, next *policy.Snapshot, q *comparison, s *subject, live, d *policy.Decision) {
-	change := changeOf(live, d)
+// compare counts a difference, and records it. same says that both let the same
+// text pass.
+func (c *Candidate) compare(g *Gateway, next *policy.Snapshot, q *comparison, s *subject, live, d *policy.Decision, same bool) {
+	change := changeOf(live, d, same)
 	slower := d.Eval > 2*live.Eval && d.Eval > time.Millisecond
 	c.changes.WithLabelValues(change).Inc()
 	if slower {
@@ -224,7 +229,10 @@ const (
 	Slower           = "slower"
 )
 
-func changeOf(live, next *policy.Decision) string {
+// changeOf tells two decisions apart. A redaction is what it makes of the text:
+// two bundles may have other patterns by the same keys.
+func changeOf(live, next *policy.Decision, same bool) string {
+	redact := live.Redact != "" || next.Redact != ""
 	switch {
 	case next.Err != nil && live.Err == nil:
 		return Failed
@@ -232,7 +240,7 @@ func changeOf(live, next *policy.Decision) string {
 		return NewlyDenied
 	case !live.Allow && next.Allow:
 		return NewlyAllowed
-	case live.Allow && !policy.SamePatch(live.Patch, next.Patch):
+	case live.Allow && redact && !same, live.Allow && !redact && !policy.SamePatch(live.Patch, next.Patch):
 		return PatchedOtherwise
 	}
 	return Unchanged
@@ -244,7 +252,7 @@ func candidateDecision(d *policy.Decision) *audit.Candidate {
 	switch {
 	case d.Err != nil:
 		a.Outcome, a.Code, a.Reason = audit.Error, policy.CodeDeny, reasonError
-	case d.Allow && d.Patch != "":
+	case d.Changes():
 		a.Outcome = audit.Patch
 	case d.Allow:
 		a.Outcome = audit.Allow

@@ -35,6 +35,9 @@ type bench struct {
 	log    *lockedBuffer
 }
 
+// secrets is the data of each policy.
+const secrets = `{"secrets": {"AKIA": "AKIA[0-9A-Z]{4,}"}}`
+
 // newBench returns an enforcing gateway with the policy, or with none at all.
 func newBench(t *testing.T, rego string) *bench {
 	t.Helper()
@@ -45,6 +48,9 @@ func newBench(t *testing.T, rego string) *bench {
 	t.Cleanup(engine.Close)
 	if rego != "" {
 		if err := os.WriteFile(filepath.Join(dir, "policy.rego"), []byte("package mcp\n\n"+rego), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "data.json"), []byte(secrets), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := engine.Reload(context.Background()); err != nil {

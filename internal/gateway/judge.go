@@ -68,78 +68,14 @@ func (e *exchange) judge(s subject) (subject, *refusal) {
 	}
 	passed, d := g.verdict(e.snapshot, &s)
 	g.Metrics.observe(&s.in, d.Eval)
+	text := passed.msg.Text // also where it is not what passes
 	outcome, refused := g.enforce(&d)
 	if g.Mode != Enforce {
 		passed = &s
 	}
 	bad := e.record(passed, &d, outcome, refused)
-	g.Candidate.offer(e.snapshot, &s, &d, passed.id)
+	g.Candidate.offer(e.snapshot, &s, text, &d, passed.id)
 	return *passed, bad
-}
-
-// verdict is what a policy says of a subject, and the subject as it patches it.
-func (g *Gateway) verdict(p *policy.Snapshot, s *subject) (*subject, policy.Decision) {
-	d := decide(p, &s.in)
-	if d.Allow && d.Patch != "" {
-		return g.patched(p, s, d)
-	}
-	return s, d
-}
-
-// patched applies the decision's patch. A patched request is judged once more;
-// the patch of that second answer is not applied.
-func (g *Gateway) patched(p *policy.Snapshot, s *subject, d policy.Decision) (*subject, policy.Decision) {
-	next, err := g.patch(s, d.Patch)
-	if err != nil {
-		return s, policy.Decision{Err: policy.ErrBadPatch, Eval: d.Eval}
-	}
-	if s.in.Phase == policy.Request || s.in.Phase == policy.ServerRequest {
-		again := decide(p, &next.in)
-		again.Eval += d.Eval
-		if !again.Allow {
-			return next, again
-		}
-	}
-	return next, d
-}
-
-// patch returns the subject with the patch applied to its text, and all it
-// says parsed anew from that text.
-func (g *Gateway) patch(s *subject, patch string) (*subject, error) {
-	parent, parse := s.at(s.msg), mcp.ParseServer
-	if s.member == "arguments" {
-		parent = s.msg.Params
-	}
-	if s.in.Phase == policy.Request {
-		parse = mcp.ParseClient
-	}
-	old := "{}"
-	if v := parent.Get(s.member); v.Exists() {
-		old = v.Text()
-	}
-	text, err := policy.ApplyPatch(old, patch)
-	if err != nil {
-		return nil, err
-	}
-	m, bad := parse(parent.With(s.member, text))
-	if bad != nil {
-		return nil, bad
-	}
-	next := *s
-	next.msg, next.patched = m, true
-	switch {
-	case s.member == "result":
-		next.in.Response = s.at(m).Get("result")
-	case s.member == "error":
-		next.in.Error = s.at(m).Get("error")
-	case next.in.Phase == policy.Response: // a notification
-		next.in.Response = s.at(m).Get("params")
-	default:
-		next.in.Params = s.at(m).Get("params")
-		g.describeTarget(&next.in, m)
-	}
-	next.in.Begin()
-	return &next, nil
 }
 
 // enforce turns a decision into what becomes of the message in this mode.
@@ -147,7 +83,7 @@ func (g *Gateway) enforce(d *policy.Decision) (audit.Outcome, bool) {
 	switch {
 	case d.Err != nil:
 		return audit.Error, g.Mode == Enforce && !g.OpenOnErr
-	case d.Allow && d.Patch == "":
+	case d.Allow && !d.Changes():
 		return audit.Allow, false
 	case d.Allow && g.Mode == Enforce:
 		return audit.Patch, false

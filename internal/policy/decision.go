@@ -24,6 +24,7 @@ var (
 	ErrTimeout   = errors.New("the policy timed out")
 	ErrNone      = errors.New("no policy is loaded")
 	ErrBadPatch  = errors.New("the patch does not apply")
+	ErrBadRedact = errors.New("the redaction does not apply")
 	ErrBadItem   = errors.New("an item of the list is ambiguous")
 	errUndefined = errors.New("the decision is undefined")
 	errNotJSON   = errors.New("the patch is not JSON")
@@ -50,6 +51,7 @@ type Decision struct {
 	Reason string
 	Code   string // of a denial; one of the codes above
 	Patch  string // JSON text of an object (RFC 7396) or an array (RFC 6902), or empty
+	Redact string // JSON text of an array of keys of data.secrets, each once and in order, or empty
 	Err    error  // why there is no answer; then nothing else is set but Eval
 	Eval   time.Duration
 }
@@ -65,11 +67,15 @@ func (d *Decision) Status() int {
 	return http.StatusForbidden
 }
 
+// Changes reports whether a permission is for the message in another form only.
+func (d *Decision) Changes() bool { return d.Allow && (d.Patch != "" || d.Redact != "") }
+
 var (
 	keyAllow  = ast.InternedTerm("allow")
 	keyReason = ast.InternedTerm("reason")
 	keyCode   = ast.InternedTerm("code")
 	keyPatch  = ast.InternedTerm("patch")
+	keyRedact = ast.InternedTerm("redact")
 )
 
 // parseDecision reads the answer of the policy. A denial stays one whatever
@@ -100,6 +106,13 @@ func parseDecision(t *ast.Term) (Decision, error) {
 			return Decision{}, err
 		}
 		d.Patch = text
+	}
+	if redact := o.Get(keyRedact); redact != nil {
+		text, err := redactText(redact)
+		if err != nil {
+			return Decision{}, err
+		}
+		d.Redact = text
 	}
 	d.Allow = true
 	return d, nil

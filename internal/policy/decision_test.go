@@ -30,6 +30,13 @@ func TestDecision(t *testing.T) {
 		{"patch of a set", `decision := {"allow": true, "patch": {1}}`, Decision{Err: errNotJSON}},
 		{"patch of a string", `decision := {"allow": true, "patch": "{}"}`, Decision{Err: errNotJSON}},
 		{"patch null", `decision := {"allow": true, "patch": null}`, Decision{Err: errNotJSON}},
+		{"redact", `decision := {"allow": true, "redact": ["b", "a", "b"]}`, Decision{Err: errPhase}},
+		{"redact nothing", `decision := {"allow": true, "redact": []}`, Decision{Allow: true}},
+		{"redact a set", `decision := {"allow": true, "redact": {"a"}}`, Decision{Err: errKeys}},
+		{"redact a string", `decision := {"allow": true, "redact": "a"}`, Decision{Err: errKeys}},
+		{"redact numbers", `decision := {"allow": true, "redact": ["a", 1]}`, Decision{Err: errKeys}},
+		{"redact null", `decision := {"allow": true, "redact": null}`, Decision{Err: errKeys}},
+		{"deny with redact", `decision := {"allow": false, "redact": 8}`, deny},
 		{"allow with reason of a wrong type", `decision := {"allow": true, "reason": 7}`, Decision{Allow: true}},
 
 		{"deny", `decision := {"allow": false}`, deny},
@@ -340,12 +347,12 @@ func TestInputDocument(t *testing.T) {
 		{"prompt", func(in *Input) { in.Phase, in.Prompt = Request, &Prompt{Name: "n", Args: args} }, `{"phase":"request",` + common + paramsText + `,"prompt":{"name":"n","args":` + argsText + `}}`},
 		{"resource", func(in *Input) { in.Phase, in.Resource = Request, ParseResource("File:///a/../b%20c?q#f") }, `{"phase":"request",` + common + paramsText + `,"resource":{"uri":"File:///a/../b%20c?q#f","valid":true,"scheme":"file","path":"/b c","query":"q","fragment":"f","path_segments":["b c"]}}`},
 		{"resource not valid", func(in *Input) { in.Phase, in.Resource = Request, ParseResource("x") }, `{"phase":"request",` + common + paramsText + `,"resource":{"uri":"x","valid":false}}`},
-		{"response", func(in *Input) { in.Phase, in.Tool, in.Response = Response, tool, value(t, `{"content":[]}`) }, `{"phase":"response",` + common + paramsText + `,"tool":{"name":"n","args":` + argsText + `,"annotations":{"readOnlyHint":true}},"response":{"content":[]},"scan":{"plain":true,"marks":[]}}`},
-		{"error", func(in *Input) { in.Phase, in.Error = Response, value(t, `{"code":-1}`) }, `{"phase":"response",` + common + paramsText + `,"error":{"code":-1},"scan":{"plain":true,"marks":[]}}`},
+		{"response", func(in *Input) { in.Phase, in.Tool, in.Response = Response, tool, value(t, `{"content":[]}`) }, `{"phase":"response",` + common + paramsText + `,"tool":{"name":"n","args":` + argsText + `,"annotations":{"readOnlyHint":true}},"response":{"content":[]},"scan":{"plain":true,"marks":[],"named":false}}`},
+		{"error", func(in *Input) { in.Phase, in.Error = Response, value(t, `{"code":-1}`) }, `{"phase":"response",` + common + paramsText + `,"error":{"code":-1},"scan":{"plain":true,"marks":[],"named":false}}`},
 		{"list", func(in *Input) { in.Phase, in.Params, in.Tool = List, mcp.Value{}, &Tool{Name: "n"} }, `{"phase":"list",` + common + `,"tool":{"name":"n"}}`},
 		// The params are the server's, and the arguments still those of the call.
-		{"server request", func(in *Input) { in.Phase, in.Params, in.Tool = ServerRequest, asked, tool }, `{"phase":"server_request",` + common + `,"params":{"message":"m","arguments":{"other":1}},"scan":{"plain":true,"marks":[]},"tool":{"name":"n","args":` + argsText + `,"annotations":{"readOnlyHint":true}}}`},
-		{"params not an object", func(in *Input) { in.Phase, in.Params, in.Tool = ServerRequest, value(t, `[1]`), tool }, `{"phase":"server_request",` + common + `,"params":[1],"scan":{"plain":true,"marks":[]},"tool":{"name":"n","args":` + argsText + `,"annotations":{"readOnlyHint":true}}}`},
+		{"server request", func(in *Input) { in.Phase, in.Params, in.Tool = ServerRequest, asked, tool }, `{"phase":"server_request",` + common + `,"params":{"message":"m","arguments":{"other":1}},"scan":{"plain":true,"marks":[],"named":false},"tool":{"name":"n","args":` + argsText + `,"annotations":{"readOnlyHint":true}}}`},
+		{"params not an object", func(in *Input) { in.Phase, in.Params, in.Tool = ServerRequest, value(t, `[1]`), tool }, `{"phase":"server_request",` + common + `,"params":[1],"scan":{"plain":true,"marks":[],"named":false},"tool":{"name":"n","args":` + argsText + `,"annotations":{"readOnlyHint":true}}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := full

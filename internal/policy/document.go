@@ -22,7 +22,7 @@ func (s *Snapshot) DecideDocument(document mcp.Value) Decision {
 // ask evaluates the policy within its deadline. size is that of the input, in bytes.
 func (s *Snapshot) ask(input *ast.Term, size int, calls builtins.NDBCache) Decision {
 	d, err := within(s.workers, size, s.timeout, func(cancel topdown.Cancel) (Decision, error) {
-		return answerOf(s.newQuery(s.query, input, cancel).WithNDBuiltinCache(calls))
+		return s.answerOf(s.newQuery(s.query, input, cancel).WithNDBuiltinCache(calls), input)
 	})
 	if err != nil {
 		return Decision{Err: explain(err)}

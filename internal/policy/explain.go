@@ -15,7 +15,7 @@ import (
 func (s *Snapshot) Explain(document mcp.Value, tracer topdown.QueryTracer) Decision {
 	input := valueTerm(document)
 	d, err := within(s.workers, 0, s.timeout, func(cancel topdown.Cancel) (Decision, error) {
-		return answerOf(s.newQuery(s.query, input, cancel).WithIndexing(false).WithEarlyExit(false).WithQueryTracer(tracer))
+		return s.answerOf(s.newQuery(s.query, input, cancel).WithIndexing(false).WithEarlyExit(false).WithQueryTracer(tracer), input)
 	})
 	if err != nil {
 		return Decision{Err: explain(err)}

@@ -157,7 +157,8 @@ func (s *Snapshot) DecideKnown(in *Input, unknown *Unknown, moment time.Time) (d
 // these are to count as that.
 func (s *Snapshot) decideWatched(in *Input, unknown *Unknown, moment time.Time, args bool) (d Decision, missing string) {
 	seen := make(chan string, 1)
-	found, looked, err := s.watch(in.term(s.reads), func(r *reads, e *topdown.Event) bool {
+	input := in.term(s.reads)
+	found, looked, err := s.watch(input, func(r *reads, e *topdown.Event) bool {
 		name := r.of(unknown, e.Plug)
 		if name == "" && args && r.args {
 			name = "tool.args"
@@ -176,7 +177,7 @@ func (s *Snapshot) decideWatched(in *Input, unknown *Unknown, moment time.Time, 
 	case len(found) != 1:
 		return Decision{Err: errUndefined}, ""
 	}
-	if d, err = parseDecision(found[0][answer]); err != nil {
+	if d, err = s.parse(found[0][answer], input); err != nil {
 		d = Decision{Err: err}
 	}
 	return d, ""

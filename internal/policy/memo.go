@@ -70,7 +70,7 @@ var factMembers = map[string]bool{
 func (s *Snapshot) factsKey(in *Input) memoKey {
 	k := make(keyText, 0, 512).add(string(in.Phase), in.Kind, in.Server, s.caller(in)).addTarget(in)
 	if in.scan != nil {
-		k = k.add("scan", strconv.FormatBool(in.scan.plain)).add(in.scan.marks...)
+		k = k.add("scan", strconv.FormatBool(in.scan.plain), strconv.FormatBool(in.scan.named)).add(in.scan.marks...)
 	}
 	if in.kept {
 		k = k.add("bounds")

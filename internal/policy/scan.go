@@ -15,6 +15,7 @@ import (
 type scan struct {
 	plain bool     // none holds a control, bidi or tag character, or a lone return
 	marks []string // those that occur in any, in order
+	named bool     // one of them in a member name
 }
 
 // A scanner looks for the keys of the bundle's data.secrets. It is made once
@@ -30,7 +31,7 @@ func newScanner(data map[string]any) *scanner {
 	secrets, _ := data["secrets"].(map[string]any)
 	for mark := range secrets {
 		c.marks = append(c.marks, mark)
-		c.coded = c.coded || strings.ContainsFunc(mark, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' })
+		c.coded = c.coded || coded(mark)
 		if len(mark) == 1 {
 			c.beginning(mark[0])
 		} else if mark != "" {
@@ -52,6 +53,11 @@ func newScanner(data map[string]any) *scanner {
 		c.pair(first[0], first[1])
 	}
 	return c
+}
+
+// coded reports whether a text holds what JSON cannot but escape.
+func coded(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' })
 }
 
 func (c *scanner) pair(a, b byte) {
@@ -79,7 +85,7 @@ func (c *scanner) of(in *Input) *scan {
 	for _, v := range [...]mcp.Value{in.Response, in.Error, asked} {
 		p.value(v)
 	}
-	s := &scan{plain: p.plain}
+	s := &scan{plain: p.plain, named: p.named}
 	for i, mark := range c.marks {
 		if p.found[i] || mark == "" {
 			s.marks = append(s.marks, mark)
@@ -93,13 +99,17 @@ type pass struct {
 	*scanner
 	found []bool
 	plain bool
+	named bool
+	names bool // what it looks at is the name of a member
 }
 
 func (p *pass) value(v mcp.Value) {
 	switch v.Kind() {
 	case '{':
 		for name, m := range v.Members() {
+			p.names = true
 			p.string(name)
+			p.names = false
 			p.value(m)
 		}
 	case '[':
@@ -185,6 +195,7 @@ func (p *pass) look(s string) {
 	for i, mark := range p.marks {
 		if strings.HasPrefix(s, mark) {
 			p.found[i] = true
+			p.named = p.named || p.names
 		}
 	}
 }
@@ -207,5 +218,6 @@ func (s *scan) term() *ast.Term {
 	}
 	return ast.ObjectTerm(
 		[2]*ast.Term{ast.InternedTerm("plain"), ast.InternedTerm(s.plain)},
-		[2]*ast.Term{ast.InternedTerm("marks"), ast.ArrayTerm(marks...)})
+		[2]*ast.Term{ast.InternedTerm("marks"), ast.ArrayTerm(marks...)},
+		[2]*ast.Term{ast.InternedTerm("named"), ast.InternedTerm(s.named)})
 }

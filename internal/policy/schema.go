@@ -43,12 +43,13 @@ func InputSchema() *jsonschema.Schema {
 		member{"transport", oneOf("How the message came.", "http", "stdio")},
 		member{"scan", closed("What one pass over response, error or the params of a server's request found.",
 			member{"plain", boolean("No control, bidi or tag character.")},
-			member{"marks", texts("The keys of data.secrets that occur, in order.")})},
+			member{"marks", texts("The keys of data.secrets that occur, in order.")},
+			member{"named", boolean("One of them occurs in the name of a member.")})},
 		member{"bounds", closed("Of a tool call that has bounds in data.arguments, and was found to keep them.",
 			member{"kept", &jsonschema.Schema{Const: jsonschema.Ptr(any(true)), Type: "boolean"}})})
 	s.Schema, s.Title = draft, "Gatehouse policy input"
 	s.Required = []string{"version", "phase", "kind"}
-	s.Properties["scan"].Required = []string{"plain", "marks"}
+	s.Properties["scan"].Required = []string{"plain", "marks", "named"}
 	s.Properties["bounds"].Required = []string{"kept"}
 	return s
 }
@@ -98,7 +99,8 @@ func DecisionSchema() *jsonschema.Schema {
 				{Type: "object", Description: "A JSON Merge Patch (RFC 7396)."},
 				{Type: "array", Items: operation, Description: "A JSON Patch (RFC 6902)."},
 			},
-		}})
+		}},
+		member{"redact", texts("Of a permission in phase response: the keys of data.secrets whose matches are taken out.")})
 	s.Schema, s.Title, s.Required = draft, "Gatehouse policy decision", []string{"allow"}
 	return s
 }

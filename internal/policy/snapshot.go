@@ -34,6 +34,7 @@ type Snapshot struct {
 	exprs    map[*ast.Expr]*reads // what each expression reads
 	scanner  *scanner             // nil if the policy reads no scan
 	bounds   bounds               // empty if the policy reads none
+	secrets  secrets              // what an answer may name to be redacted
 	warnings []string
 	visible  memo // what Visible answered
 	settled  memo // what Decide need not ask again
@@ -92,6 +93,7 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	if s.reads.member("scan") {
 		s.scanner = newScanner(b.Data)
 	}
+	s.secrets = newSecrets(b.Data)
 	if s.reads.member("bounds") {
 		s.bounds = newBounds(b.Data)
 	}
@@ -171,12 +173,12 @@ func (s *Snapshot) evaluate(in *Input) Decision {
 	return s.ask(in.term(s.reads), in.size(), nil)
 }
 
-// answerOf runs the query for the decision.
-func answerOf(q *topdown.Query) (d Decision, err error) {
+// answerOf runs the query for the decision about an input.
+func (s *Snapshot) answerOf(q *topdown.Query, input *ast.Term) (d Decision, err error) {
 	results := 0
 	err = q.Iter(context.Background(), func(r topdown.QueryResult) error {
 		results++
-		d, err = parseDecision(r[answer])
+		d, err = s.parse(r[answer], input)
 		return err
 	})
 	if err == nil && results != 1 {

@@ -50,7 +50,7 @@ func judge(s *policy.Snapshot, r *record) (v verdict, missing string) {
 			d = policy.Decision{Err: policy.ErrBadPatch}
 		}
 	}
-	if missing == "" && d.Allow && d.Patch != "" && r.in.Phase != policy.List {
+	if missing == "" && d.Changes() && r.in.Phase != policy.List {
 		d, missing = patched(s, r, d)
 	}
 	if missing != "" {
@@ -66,8 +66,8 @@ func judge(s *policy.Snapshot, r *record) (v verdict, missing string) {
 	return v, ""
 }
 
-// patched is the decision on a message that the policy patches. Results are not
-// recorded, so nobody can tell whether a patch applies to one.
+// patched is the decision on a message that the policy changes. Results are not
+// recorded, so nobody can tell whether a patch applies to one, or what is redacted.
 func patched(s *policy.Snapshot, r *record, d policy.Decision) (policy.Decision, string) {
 	in := r.in
 	switch {

@@ -98,6 +98,21 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// What a redaction makes of a result nobody can tell; of a request it is an error.
+func TestRedactionIsNotReplayed(t *testing.T) {
+	t.Parallel()
+	s := load(t, `decision := {"allow": true, "redact": ["k"]}`, `{"secrets": {"k": "k"}}`).Pin()
+	request := call(t, 1, "alice", "x", `{}`, "")
+	response := strings.ReplaceAll(request, `"phase":"request"`, `"phase":"response"`)
+	if response == request {
+		t.Fatal(request)
+	}
+	report, _ := run(t, &Replay{New: s}, response, request)
+	if report.Missing["response"] != 1 || report.NotReplayable != 1 || report.Changes[Failed] != 1 {
+		t.Errorf("%+v", report)
+	}
+}
+
 func TestSkipped(t *testing.T) {
 	t.Parallel()
 	good := strings.TrimSpace(call(t, 1, "alice", "x", `{}`, ""))

@@ -102,6 +102,7 @@ func server() {
 	for name, text := range map[string]string{
 		"database.backup": "backup written", "temp.convert": "converted",
 		"alert.read": "\x1b[31mALERT\x1b[0m", "echo": "echoed",
+		"secret.read": "key AKIAIOSFODNN7EXAMPLE\nof Bob",
 	} {
 		s.AddTool(&mcp.Tool{Name: name, InputSchema: map[string]any{"type": "object"}},
 			func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
