@@ -104,44 +104,41 @@ steps(part) := ["items"] if is_number(part)
 
 steps(part) := ["properties", part] if is_string(part)
 
-holds("type", type, value) if has_type(type, value)
+holds(keyword, type, value) if {
+	keyword == "type"
+	has_type(type, value)
+}
 
-holds("type", types, value) if {
+holds(keyword, types, value) if {
+	keyword == "type"
 	is_array(types)
 	some type in types
 	has_type(type, value)
 }
 
-has_type("string", value) if is_string(value)
-
-has_type("number", value) if is_number(value)
+has_type(type, value) if type == type_name(value)
 
 has_type("integer", value) if {
 	is_number(value)
 	floor(value) == value
 }
 
-has_type("boolean", value) if is_boolean(value)
-
-has_type("array", value) if is_array(value)
-
-has_type("object", value) if is_object(value)
-
-has_type("null", null)
-
 # Each value below has its own turn.
-holds("properties", bounds, value) if {
+holds(keyword, bounds, value) if {
+	keyword == "properties"
 	is_object(bounds)
 	is_object(value)
 }
 
-holds("items", bound, value) if {
+holds(keyword, bound, value) if {
+	keyword == "items"
 	is_object(bound)
 	is_array(value)
 }
 
 # A required argument that is null is as good as missing.
-holds("required", names, value) if {
+holds(keyword, names, value) if {
+	keyword == "required"
 	is_object(value)
 	is_array(names)
 	every name in names {
@@ -150,80 +147,96 @@ holds("required", names, value) if {
 }
 
 # Which names those are is up to violations.
-holds("additionalProperties", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "additionalProperties"
 	is_boolean(limit)
 	is_object(value)
 }
 
 # Rego compares values of different types, so each comparison checks the types first:
 # without it "-500" would be greater than every number.
-holds("minimum", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "minimum"
 	is_number(limit)
 	is_number(value)
 	value >= limit
 }
 
-holds("maximum", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "maximum"
 	is_number(limit)
 	is_number(value)
 	value <= limit
 }
 
-holds("exclusiveMinimum", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "exclusiveMinimum"
 	is_number(limit)
 	is_number(value)
 	value > limit
 }
 
-holds("exclusiveMaximum", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "exclusiveMaximum"
 	is_number(limit)
 	is_number(value)
 	value < limit
 }
 
-holds("minLength", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "minLength"
 	is_string(value)
 	is_number(limit)
 	count(value) >= limit
 }
 
-holds("maxLength", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "maxLength"
 	is_string(value)
 	is_number(limit)
 	count(value) <= limit
 }
 
-holds("minItems", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "minItems"
 	is_array(value)
 	is_number(limit)
 	count(value) >= limit
 }
 
-holds("maxItems", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "maxItems"
 	is_array(value)
 	is_number(limit)
 	count(value) <= limit
 }
 
-holds("uniqueItems", true, value) if {
+holds(keyword, true, value) if {
+	keyword == "uniqueItems"
 	is_array(value)
 	count(value) == count({item | some item in value})
 }
 
-holds("enum", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "enum"
 	is_array(limit)
 	value in limit
 }
 
-holds("const", limit, value) if value == limit
+holds(keyword, limit, value) if {
+	keyword == "const"
+	value == limit
+}
 
 # RE2; as in JSON Schema it may match anywhere, so anchor it with ^ and $.
-holds("pattern", limit, value) if {
+holds(keyword, limit, value) if {
+	keyword == "pattern"
 	is_string(value)
 	regex.match(limit, value)
 }
 
-holds("format", format, value) if {
+holds(keyword, format, value) if {
+	keyword == "format"
 	is_string(value)
 	regex.match(formats[format], value)
 }
@@ -236,15 +249,7 @@ formats := {
 }
 
 # They say nothing of the value.
-holds("$comment", _, _) := true
-
-holds("default", _, _) := true
-
-holds("description", _, _) := true
-
-holds("examples", _, _) := true
-
-holds("title", _, _) := true
+holds(keyword, _, _) if keyword in {"$comment", "default", "description", "examples", "title"}
 
 bound_reason(keyword) := object.get(bound_reasons, keyword, "argument_bound_unknown")
 

@@ -31,20 +31,18 @@ package mcp
 # entrypoint: true
 default decision := {"allow": false, "reason": "denied", "code": "policy_deny"}
 
-# The common answer comes first. The version is part of the contract: in another one the
-# same member may mean something else.
-decision := {"allow": true} if {
+# The version is part of the contract: in another one the same member may mean something
+# else. Without a permission nothing else is looked at.
+decision := {"allow": false, "reason": refused, "code": "policy_deny"} if {
+	not allow
+} else := {"allow": true} if {
 	input.version == 1
-	allow
 	not denied
 	not patched
 	not redacted
 } else := object.union({"allow": true}, changes) if {
 	input.version == 1
-	allow
 	not denied
-} else := {"allow": false, "reason": refused, "code": "policy_deny"} if {
-	not allow
 } else := {"allow": false, "reason": reason, "code": code} if {
 	[_, reason, code] := min(denials)
 }

@@ -7,7 +7,7 @@ package mcp
 
 deny contains {"reason": "outside_hours"} if {
 	input.kind == "tools/call"
-	asks
+	input.phase in {"request", "list"}
 	tools := data.hours.tools
 	some server in [input.server, "*"]
 	some name in [input.tool.name, "*"]

@@ -8,7 +8,8 @@
 #           "https://*.example.org": ["/open"]}     *.: any name below; https://* any public name
 package mcp
 
-holds("path", prefixes, value) if {
+holds(keyword, prefixes, value) if {
+	keyword == "path"
 	is_string(value)
 	count(value) <= 4096
 	regex.match(`^(?:[A-Za-z]:)?/`, value)
@@ -17,7 +18,8 @@ holds("path", prefixes, value) if {
 	below(value, prefixes)
 }
 
-holds("url", origins, value) if {
+holds(keyword, origins, value) if {
+	keyword == "url"
 	is_string(value)
 	count(value) <= 4096
 	[[_, scheme, host, port, path]] := regex.find_all_string_submatch_n(plain_url, value, 1)

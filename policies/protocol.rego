@@ -2,35 +2,22 @@
 # Methods that nobody lists are refused with `method_not_allowed`.
 package mcp
 
-plumbing := {
-	"initialize",
-	"logging/setLevel",
-	"notifications/cancelled",
-	"notifications/initialized",
-	"notifications/progress",
-	"notifications/roots/list_changed",
-	"ping",
-	"prompts/list",
-	"resources/list",
-	"resources/templates/list",
-	"server/discover",
-	"tools/list",
-}
-
-server_notifications := {
-	"notifications/cancelled",
-	"notifications/elicitation/complete",
-	"notifications/message",
-	"notifications/progress",
-	"notifications/prompts/list_changed",
-	"notifications/resources/list_changed",
-	"notifications/subscriptions/acknowledged",
-	"notifications/tools/list_changed",
-}
-
 allow if {
 	input.phase == "request"
-	plumbing[input.kind]
+	input.kind in {
+		"initialize",
+		"logging/setLevel",
+		"notifications/cancelled",
+		"notifications/initialized",
+		"notifications/progress",
+		"notifications/roots/list_changed",
+		"ping",
+		"prompts/list",
+		"resources/list",
+		"resources/templates/list",
+		"server/discover",
+		"tools/list",
+	}
 }
 
 # A result was asked for, and the asking was judged.
@@ -43,7 +30,16 @@ allow if {
 # A notification was not asked for, so the server may send only what is known.
 allow if {
 	input.phase == "response"
-	server_notifications[input.kind]
+	input.kind in {
+		"notifications/cancelled",
+		"notifications/elicitation/complete",
+		"notifications/message",
+		"notifications/progress",
+		"notifications/prompts/list_changed",
+		"notifications/resources/list_changed",
+		"notifications/subscriptions/acknowledged",
+		"notifications/tools/list_changed",
+	}
 }
 
 # What a server asks of the client: sampling, elicitation, roots.

@@ -3,7 +3,20 @@ package mcp_test
 import data.mcp
 
 test_plumbing_needs_no_role if {
-	every kind in mcp.plumbing {
+	every kind in {
+		"initialize",
+		"logging/setLevel",
+		"notifications/cancelled",
+		"notifications/initialized",
+		"notifications/progress",
+		"notifications/roots/list_changed",
+		"ping",
+		"prompts/list",
+		"resources/list",
+		"resources/templates/list",
+		"server/discover",
+		"tools/list",
+	} {
 		mcp.decision == {"allow": true} with input as {
 			"version": 1,
 			"phase": "request",
@@ -32,7 +45,16 @@ test_response_of_a_method_of_another_type if {
 }
 
 test_known_server_notifications if {
-	every kind in mcp.server_notifications {
+	every kind in {
+		"notifications/cancelled",
+		"notifications/elicitation/complete",
+		"notifications/message",
+		"notifications/progress",
+		"notifications/prompts/list_changed",
+		"notifications/resources/list_changed",
+		"notifications/subscriptions/acknowledged",
+		"notifications/tools/list_changed",
+	} {
 		mcp.decision == {"allow": true} with input as object.union(base, {
 			"phase": "response",
 			"kind": kind,

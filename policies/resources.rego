@@ -5,7 +5,7 @@ package mcp
 
 allow if {
 	input.kind == "resources/read"
-	asks
+	input.phase in {"request", "list"}
 	readable(input.resource.uri)
 }
 

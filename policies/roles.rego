@@ -5,14 +5,14 @@ package mcp
 
 allow if {
 	input.kind == "tools/call"
-	asks
+	input.phase in {"request", "list"}
 	granted("tools", input.tool.name)
 }
 
 allow if {
 	input.kind == "tools/call"
 	data.servers
-	asks
+	input.phase in {"request", "list"}
 	reads_only
 }
 
@@ -32,7 +32,7 @@ allow if {
 
 allow if {
 	input.kind == "prompts/get"
-	asks
+	input.phase in {"request", "list"}
 	granted("prompts", input.prompt.name)
 }
 
@@ -48,19 +48,16 @@ may_use_tool if granted("tools", input.tool.name)
 
 may_use_tool if reads_only
 
-asks if input.phase == "request"
-
-asks if input.phase == "list"
-
 # granted is true if one of the caller's roles grants the name on this server. Every
 # step is a look-up by key: roles and tools that are not asked about cost nothing.
 granted(section, name) if {
 	is_string(name)
 	is_array(input.user.roles)
 	some table in role_tables
-	some server in [input.server, "*"]
 	some role in input.user.roles
-	named(table[role][section][server], name)
+	servers := table[role][section]
+	some server in [input.server, "*"]
+	named(servers[server], name)
 }
 
 # What the caller's roles grant.
@@ -105,6 +102,12 @@ refusal["prompts/get"] := "role_mismatch"
 
 refusal["notifications/tasks"] := "role_mismatch"
 
-refusal[method] := "role_mismatch" if some method in {"tasks/cancel", "tasks/get", "tasks/result", "tasks/update"}
+refusal["tasks/cancel"] := "role_mismatch"
+
+refusal["tasks/get"] := "role_mismatch"
+
+refusal["tasks/result"] := "role_mismatch"
+
+refusal["tasks/update"] := "role_mismatch"
 
 refusal["completion/complete"] := "reference_not_allowed"

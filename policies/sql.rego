@@ -9,7 +9,8 @@
 #           "words": ["comment"]}             verbs that are names here
 package mcp
 
-holds("sql", rules, value) if {
+holds(keyword, rules, value) if {
+	keyword == "sql"
 	is_string(value)
 	count(value) <= 4000
 	tokens := regex.find_n(sql_token, value, -1)
