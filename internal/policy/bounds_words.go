@@ -85,7 +85,7 @@ func boundOfEnum(limit any) bound {
 		if v.IsObject() || v.Kind() == '[' {
 			return false
 		}
-		value := valueTerm(v).Value
+		value := scalar(v)
 		return slices.ContainsFunc(allowed, func(a ast.Value) bool { return a.Compare(value) == 0 })
 	}
 }

@@ -73,6 +73,8 @@ type Prompt struct {
 // shared holds the terms that the phases of one exchange have in common, so
 // that they are built once. One goroutine at a time may use it.
 type shared struct {
+	terms *terms
+
 	user, headers, client *ast.Term
 
 	params     *ast.Term
@@ -86,6 +88,9 @@ type shared struct {
 // Begin prepares an input for the phases of one exchange: copies made of it
 // afterwards share what they have in common.
 func (in *Input) Begin() { in.shared = &shared{} }
+
+// terms builds the terms of the exchange.
+func (in *Input) terms() *terms { return once(&in.shared.terms, newTerms) }
 
 // size is that of the parts of a message that may be large, in bytes.
 func (in *Input) size() int {
@@ -130,14 +135,20 @@ func (in *Input) term(reads *reads) *ast.Term {
 	if in.shared == nil {
 		in.Begin()
 	}
-	o := object{make([][2]*ast.Term, 0, 16)}
+	o := in.terms().object()
 	o.add(keyVersion, inputVersion)
-	o.text(keyPhase, string(in.Phase))
-	o.text(keyKind, in.Kind)
+	o.word(keyPhase, string(in.Phase))
+	o.word(keyKind, in.Kind)
 	o.text(keyServer, in.Server)
-	o.text(keyIP, in.RequestIP)
-	o.text(keyProtocol, in.ProtocolVersion)
-	o.text(keyTransport, in.Transport)
+	if reads.member("request_ip") {
+		o.text(keyIP, in.RequestIP)
+	}
+	if reads.member("protocol_version") {
+		o.word(keyProtocol, in.ProtocolVersion)
+	}
+	if reads.member("transport") {
+		o.word(keyTransport, in.Transport)
+	}
 	if reads.member("user") {
 		o.add(keyUser, once(&in.shared.user, in.userTerm))
 	}
@@ -157,13 +168,13 @@ func (in *Input) term(reads *reads) *ast.Term {
 		o.add(keyPrompt, in.named(in.Prompt.Name, in.Prompt.Args, mcp.Value{}))
 	}
 	if in.Resource != nil && reads.member("resource") {
-		o.add(keyResource, in.Resource.term())
+		o.add(keyResource, in.Resource.term(in.terms()))
 	}
 	if in.Response.Exists() && reads.member("response") {
-		o.add(keyResponse, valueTerm(in.Response))
+		o.add(keyResponse, in.terms().value(in.Response))
 	}
 	if in.Error.Exists() && reads.member("error") {
-		o.add(keyError, valueTerm(in.Error))
+		o.add(keyError, in.terms().value(in.Error))
 	}
 	if in.scan != nil {
 		o.add(keyScan, in.scan.term())
@@ -182,14 +193,10 @@ func once[T any](cached **T, build func() *T) *T {
 }
 
 func (in *Input) userTerm() *ast.Term {
-	roles := make([]*ast.Term, len(in.User.Roles))
-	for i, r := range in.User.Roles {
-		roles[i] = ast.StringTerm(r)
-	}
-	o := object{}
+	o := in.terms().object()
 	o.text(keyID, in.User.ID)
-	o.add(keyRoles, ast.ArrayTerm(roles...))
-	o.text(keyAuth, in.User.Auth)
+	o.add(keyRoles, in.terms().texts(in.User.Roles))
+	o.word(keyAuth, in.User.Auth)
 	if in.User.Claims != nil {
 		if v, err := ast.InterfaceToValue(in.User.Claims); err == nil {
 			o.add(keyClaims, ast.NewTerm(v))
@@ -199,15 +206,15 @@ func (in *Input) userTerm() *ast.Term {
 }
 
 func (in *Input) headersTerm() *ast.Term {
-	o := object{make([][2]*ast.Term, 0, len(in.Headers))}
+	o := in.terms().object()
 	for name, values := range in.Headers {
-		o.text(ast.InternedTerm(strings.ToLower(name)), strings.Join(values, ", "))
+		o.text(o.t.word(strings.ToLower(name)), strings.Join(values, ", "))
 	}
 	return o.term()
 }
 
 func (in *Input) clientTerm() *ast.Term {
-	o := object{}
+	o := in.terms().object()
 	o.text(keyName, in.ClientName)
 	o.text(keyVersion, in.ClientVersion)
 	return o.term()
@@ -215,7 +222,7 @@ func (in *Input) clientTerm() *ast.Term {
 
 func (in *Input) paramsTerm() *ast.Term {
 	if in.shared.params == nil || in.shared.paramsFrom != in.Params {
-		in.shared.params, in.shared.paramsFrom = valueTerm(in.Params), in.Params
+		in.shared.params, in.shared.paramsFrom = in.terms().value(in.Params), in.Params
 	}
 	return in.shared.params
 }
@@ -224,63 +231,17 @@ func (in *Input) paramsTerm() *ast.Term {
 // in params, when they are those: a server's request has params of its own,
 // which may well have a member of that name.
 func (in *Input) named(name string, args, annotations mcp.Value) *ast.Term {
-	o := object{}
+	o := in.terms().object()
 	o.text(keyName, name)
 	switch {
 	case !args.Exists():
 	case args == in.Params.Get("arguments"):
 		o.add(keyArgs, in.paramsTerm().Value.(ast.Object).Get(keyArguments))
 	default:
-		o.add(keyArgs, valueTerm(args))
+		o.add(keyArgs, o.t.value(args))
 	}
 	if annotations.Exists() {
-		o.add(keyAnnot, valueTerm(annotations))
+		o.add(keyAnnot, o.t.value(annotations))
 	}
 	return o.term()
-}
-
-// An object collects the members of an ast.Object.
-type object struct{ members [][2]*ast.Term }
-
-func (o *object) add(key, value *ast.Term) {
-	o.members = append(o.members, [2]*ast.Term{key, value})
-}
-
-func (o *object) text(key *ast.Term, s string) {
-	if s != "" {
-		o.add(key, ast.StringTerm(s))
-	}
-}
-
-func (o *object) term() *ast.Term { return ast.ObjectTerm(o.members...) }
-
-// valueTerm builds the term of a judged value: from the tree, never from
-// bytes, since OPA's own reader forgives what the strict parser refuses.
-func valueTerm(v mcp.Value) *ast.Term {
-	switch v.Kind() {
-	case '{':
-		if v.Text() == "{}" {
-			return ast.InternedEmptyObject
-		}
-		o := object{}
-		for name, m := range v.Members() {
-			o.add(ast.StringTerm(name.String()), valueTerm(m))
-		}
-		return o.term()
-	case '[':
-		items := []*ast.Term{}
-		for item := range v.Items() {
-			items = append(items, valueTerm(item))
-		}
-		return ast.ArrayTerm(items...)
-	case '"':
-		return ast.StringTerm(v.String())
-	case '0':
-		return ast.NewTerm(ast.Number(v.Text()))
-	case 't':
-		return ast.InternedTerm(true)
-	case 'f':
-		return ast.InternedTerm(false)
-	}
-	return ast.NullTerm()
 }

@@ -145,8 +145,8 @@ func climbs(p string) bool {
 	return false
 }
 
-func (r *Resource) term() *ast.Term {
-	o := object{}
+func (r *Resource) term(t *terms) *ast.Term {
+	o := t.object()
 	o.text(ast.InternedTerm("uri"), r.URI)
 	o.add(ast.InternedTerm("valid"), ast.InternedTerm(r.Valid))
 	if r.Template {
@@ -165,12 +165,7 @@ func (r *Resource) term() *ast.Term {
 	} {
 		o.text(ast.InternedTerm(part[0]), part[1])
 	}
-	segments := []*ast.Term{}
-	for s := range strings.SplitSeq(r.Path, "/") {
-		if s != "" {
-			segments = append(segments, ast.StringTerm(s))
-		}
-	}
-	o.add(ast.InternedTerm("path_segments"), ast.ArrayTerm(segments...))
+	segments := strings.FieldsFunc(r.Path, func(c rune) bool { return c == '/' })
+	o.add(ast.InternedTerm("path_segments"), t.texts(segments))
 	return o.term()
 }
