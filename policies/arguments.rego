@@ -3,7 +3,8 @@
 # of the right type. An array in place of a string, or a misspelt keyword, is refused.
 # Bounds nest, by `properties` and `items`. In phase list there are no arguments, and
 # nothing here fires. Other files add keywords: `path` and `url` in paths.rego, `sql` in
-# sql.rego.
+# sql.rego. A rule of `holds` compares the keyword in its body, since OPA would try one that
+# has it in its head for every keyword.
 #
 # The bounds come before the arguments: of a tool that has none the arguments are not
 # looked at, so the gateway may remember the decision. It takes arguments of any tool for

@@ -14,6 +14,7 @@ package mcp
 
 # The keys of data.secrets that the gateway replaces the matches of, in every string.
 redactions contains mark if {
+	input.phase == "response"
 	clean_but_for_marks
 	some mark in scanned
 	data.secrets[mark]
