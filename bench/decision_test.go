@@ -102,7 +102,10 @@ func dataWithRole(b *testing.B) map[string]any {
 	for n := 0; n < 1000; n += 2 {
 		tools[toolName(n)] = true
 	}
+	tools["file.read"] = true
 	data["roles"].(map[string]any)[role] = map[string]any{"tools": map[string]any{"*": tools}}
+	bounds := data["arguments"].(map[string]any)["*"].(map[string]any)
+	bounds["file.read"] = map[string]any{"properties": map[string]any{"path": map[string]any{"path": []string{"/srv/public"}}}}
 	return data
 }
 
@@ -130,10 +133,22 @@ func headers() http.Header {
 // call is the input of a tool call as the gateway makes it.
 func call(b *testing.B) policy.Input {
 	b.Helper()
+	return callOf(b, "temp.convert", `{"temp":21.5,"from":"celsius","to":"kelvin"}`)
+}
+
+// evaluated is a call that is allowed and not remembered: only Rego knows the
+// word of its bound.
+func evaluated(b *testing.B) policy.Input {
+	b.Helper()
+	return callOf(b, "file.read", `{"path":"/srv/public/notes.txt"}`)
+}
+
+func callOf(b *testing.B, tool, args string) policy.Input {
+	b.Helper()
 	m, bad := mcp.ParseClient(`{"jsonrpc":"2.0","id":42,"method":"tools/call","params":{` +
 		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
 		`"io.modelcontextprotocol/clientInfo":{"name":"agent","version":"3.1"}},` +
-		`"name":"temp.convert","arguments":{"temp":21.5,"from":"celsius","to":"kelvin"}}}`)
+		`"name":"` + tool + `","arguments":` + args + `}}`)
 	if bad != nil {
 		b.Fatal(bad)
 	}
@@ -230,6 +245,10 @@ func BenchmarkDecision(b *testing.B) {
 		in.Tool = &policy.Tool{Name: "database.backup"}
 		decide(b, s, in, true)
 	})
+	b.Run("evaluated", func(b *testing.B) {
+		in := evaluated(b)
+		decide(b, s, in, true)
+	})
 }
 
 // decide measures one decision. A request begins an exchange; a response finds
@@ -295,11 +314,11 @@ func list(b *testing.B, s *policy.Snapshot, size int, cold bool) {
 	for n := range tools {
 		tools[n] = &policy.Tool{Name: toolName(n)}
 	}
-	times, lists := newSamples(), 0
+	times := newSamples()
 	b.ReportAllocs()
 	for b.Loop() {
-		if lists++; cold {
-			base.User.ID = fmt.Sprint(b.Name(), lists)
+		if cold {
+			base.User.ID = stranger()
 		}
 		start := time.Now()
 		base.Begin()
@@ -309,6 +328,14 @@ func list(b *testing.B, s *policy.Snapshot, size int, cold bool) {
 		times.since(start)
 	}
 	times.report(b)
+}
+
+var strangers int
+
+// stranger is a user who was never seen before, in no run of a benchmark.
+func stranger() string {
+	strangers++
+	return fmt.Sprint("stranger ", strangers)
 }
 
 func visible(s *policy.Snapshot, base policy.Input, tools []*policy.Tool) (kept int) {

@@ -23,11 +23,10 @@ func growth(b *testing.B, s *policy.Snapshot) {
 		decide(b, s, in, true)
 	})
 	b.Run("first", func(b *testing.B) {
-		in, times, users := call(b), newSamples(), 0
+		in, times := call(b), newSamples()
 		b.ReportAllocs()
 		for b.Loop() {
-			users++
-			in.User.ID = fmt.Sprint(users)
+			in.User.ID = stranger()
 			start := time.Now()
 			in.Begin()
 			if d := s.Decide(&in); !d.Allow {
