@@ -21,7 +21,7 @@ func TestAllocations(t *testing.T) {
 		most int64
 		run  func(*testing.B)
 	}{
-		{"a call that keeps its bounds", 7, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
+		{"a call that keeps its bounds", 6, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
 		{"a call that is denied", 240, func(b *testing.B) {
 			in := call(b)
 			in.Tool = &policy.Tool{Name: "database.backup"}
