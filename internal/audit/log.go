@@ -62,7 +62,7 @@ func Open(c Config) (*Log, error) {
 // the chain. f must neither wait nor keep the bytes. It is set before first use.
 func (l *Log) Tap(f func(record []byte)) { l.tap = f }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
 const (
 	maxKept = 64 << 10 // the size beyond which a buffer is not kept for further records

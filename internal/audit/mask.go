@@ -40,6 +40,8 @@ func appendObject(b []byte, v mcp.Value) []byte {
 		n := name.String()
 		b = append(appendString(comma(b), n), ':')
 		switch {
+		case ordinary[n]:
+			b = appendValue(b, m)
 		case secretKey(n) || n == "value" && named():
 			b = append(b, masked...)
 		case m.IsString() && isURIName(n) && !secretText(m.String()):
@@ -69,10 +71,23 @@ func appendHints(b []byte, annotations mcp.Value) []byte {
 	return append(b, '}')
 }
 
+// ordinary are names that most messages have, and that are not worth a look: neither a
+// secret's nor a URI's.
+var ordinary = func() map[string]bool {
+	names := map[string]bool{}
+	for _, name := range []string{
+		"_meta", "arguments", "name", "title", "version", "io.modelcontextprotocol/clientCapabilities",
+		"io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/protocolVersion",
+	} {
+		names[name] = !secretKey(name) && !isURIName(name)
+	}
+	return names
+}()
+
 // isURIName reports whether a member of that name holds a URI.
 func isURIName(name string) bool {
-	name = strings.ToLower(name)
-	return strings.HasSuffix(name, "uri") || strings.HasSuffix(name, "url")
+	end := name[max(0, len(name)-len("uri")):]
+	return strings.EqualFold(end, "uri") || strings.EqualFold(end, "url")
 }
 
 func appendText(b []byte, s string) []byte {
