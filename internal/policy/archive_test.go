@@ -85,7 +85,7 @@ func loadRaw(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = newSnapshot(b, strings.Repeat("0", 64), "mcp/decision")
+	_, err = newSnapshot(b, files, strings.Repeat("0", 64), "mcp/decision")
 	return err
 }
 

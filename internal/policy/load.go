@@ -117,7 +117,7 @@ func (e *Engine) parse(a *archive) (*bundle.Bundle, error) {
 }
 
 func (e *Engine) compile(b *bundle.Bundle, a *archive) (*Snapshot, error) {
-	s, err := newSnapshot(b, a.sha256, e.cfg.Decision)
+	s, err := newSnapshot(b, a.files, a.sha256, e.cfg.Decision)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func tryLoad(t testing.TB, files map[string]string) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSnapshot(b, strings.Repeat("0", 64), "mcp/decision")
+	s, err := newSnapshot(b, raw, strings.Repeat("0", 64), "mcp/decision")
 	if err != nil {
 		return nil, err
 	}

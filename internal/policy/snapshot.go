@@ -10,7 +10,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/storage"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 )
@@ -49,7 +48,7 @@ const answer = ast.Var("decision")
 func (s *Snapshot) Warnings() []string { return s.warnings }
 
 // newSnapshot compiles a bundle for the rule at path, as in mcp/decision.
-func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
+func newSnapshot(b *bundle.Bundle, files map[string][]byte, digest, path string) (*Snapshot, error) {
 	s := &Snapshot{Revision: revisionOf(b, digest), SHA256: digest, Loaded: time.Now()}
 	modules := make(map[string]*ast.Module, len(b.Modules))
 	old := false
@@ -57,18 +56,22 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 		modules[m.Path] = m.Parsed
 		old = old || versionOf(b, m.RelativePath) == ast.RegoV0
 	}
-	s.store = inmem.NewFromObjectWithOpts(b.Data,
-		inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false))
+	s.compiler = NewCompiler().WithStrict(old) // what v1 forbids anyway: deprecated built-ins, shadowed input
+	if s.compiler.Compile(modules); s.compiler.Failed() {
+		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
+	}
+	wholes := wholesOf(s.compiler)
+	data, err := dataOf(files, *b.Manifest.Roots, func(place []string) bool { return !wholes.include(place) })
+	if err != nil {
+		return nil, err
+	}
+	s.store = newStore(data)
 	ctx := context.Background()
-	var err error
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open data: %w", err)
 	}
-	s.compiler = NewCompiler().
-		WithStrict(old). // what v1 forbids anyway: deprecated built-ins, shadowed input
-		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
-	if s.compiler.Compile(modules); s.compiler.Failed() {
-		return nil, fmt.Errorf("compile: %w", s.compiler.Errors)
+	if wrong := ast.CheckPathConflicts(s.compiler, storage.NonEmpty(ctx, s.store, s.txn)); len(wrong) > 0 {
+		return nil, fmt.Errorf("compile: %w", wrong)
 	}
 	rule := ast.DefaultRootRef
 	for part := range strings.SplitSeq(path, "/") {
@@ -90,12 +93,13 @@ func newSnapshot(b *bundle.Bundle, digest, path string) (*Snapshot, error) {
 	s.reads = readsOf(s.compiler)
 	s.exprs = exprsOf(s.compiler)
 	s.visible.size, s.settled.size = maxVisible, maxSettled
+	plain := data.plain()
 	if s.reads.member("scan") {
-		s.scanner = newScanner(b.Data)
+		s.scanner = newScanner(plain)
 	}
-	s.secrets = newSecrets(b.Data)
+	s.secrets = newSecrets(plain)
 	if s.reads.member("bounds") {
-		s.bounds = newBounds(b.Data)
+		s.bounds = newBounds(plain)
 	}
 	return s, nil
 }

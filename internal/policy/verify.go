@@ -1,11 +1,14 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -47,38 +50,68 @@ func (v *Verify) keys() (*bundle.VerificationConfig, error) {
 	}, asked, v.Scope, nil), nil
 }
 
-// signedText refuses what would make the signature mean less than it seems to:
-// JSON that can be read in two ways, since OPA signs what it reads there and
-// not the bytes, and digests that can be forged.
-func signedText(files map[string][]byte, keys *bundle.VerificationConfig) error {
+// check refuses files that are not all signed.
+func (v *Verify) check(files map[string][]byte) error {
+	keys, err := v.keys()
+	if err != nil {
+		return err
+	}
+	signed, err := signedFiles(files, keys)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if bundle.IsSignaturesFile(name) {
+			continue
+		}
+		if err := bundle.VerifyBundleFile(name, *bytes.NewBuffer(files[name]), signed); err != nil {
+			return fmt.Errorf("verify signature: %w", err)
+		}
+	}
+	if len(signed) > 0 { // each that was found was taken out
+		return fmt.Errorf("verify signature: %v signed, but not found in the target bundle", slices.Sorted(maps.Keys(signed)))
+	}
+	return nil
+}
+
+// signedFiles are the files that the signature speaks of. It refuses what would
+// make the signature mean less than it seems to: JSON that can be read in two
+// ways, since OPA signs what it reads there and not the bytes, and digests that
+// can be forged.
+func signedFiles(files map[string][]byte, keys *bundle.VerificationConfig) (map[string]bundle.FileInfo, error) {
 	var signatures bundle.SignaturesConfig
+	found := 0
 	for name, raw := range files {
 		switch base := path.Base(name); base {
 		case ".signatures.json", ".manifest", "data.json":
 			if !jsontext.Value(raw).IsValid() {
-				return fmt.Errorf("%s is not strict JSON: no duplicate key and nothing else is allowed in a signed bundle", name)
+				return nil, fmt.Errorf("%s is not strict JSON: no duplicate key and nothing else is allowed in a signed bundle", name)
 			}
 			if base != ".signatures.json" {
 				continue
 			}
+			found++
 			if err := json.Unmarshal(raw, &signatures); err != nil {
-				return fmt.Errorf("read %s: %w", name, err)
+				return nil, fmt.Errorf("read %s: %w", name, err)
 			}
 		}
 	}
+	if found > 1 {
+		return nil, errors.New("the bundle has multiple signatures files")
+	}
 	if len(signatures.Signatures) == 0 {
-		return errors.New("the bundle is not signed")
+		return nil, errors.New("the bundle is not signed")
 	}
 	signed, err := bundle.VerifyBundleSignature(signatures, keys)
 	if err != nil {
-		return fmt.Errorf("verify signature: %w", err)
+		return nil, fmt.Errorf("verify signature: %w", err)
 	}
 	for name, file := range signed {
 		switch bundle.HashingAlgorithm(file.Algorithm) {
 		case bundle.SHA256, bundle.SHA384, bundle.SHA512, bundle.SHA512256:
 		default:
-			return fmt.Errorf("verify signature: %s is signed by its digest of type %q, which is not safe", name, file.Algorithm)
+			return nil, fmt.Errorf("verify signature: %s is signed by its digest of type %q, which is not safe", name, file.Algorithm)
 		}
 	}
-	return nil
+	return signed, nil
 }
