@@ -11,12 +11,18 @@ import (
 // the session and the server's own id. So its answer can be told for what it is
 // wherever it arrives, and nothing else can be answered.
 
-// maxAsked bounds the requests of one stream whose handles are remembered, so
-// that the server can cancel them.
-const maxAsked = 1024
+// Bounds on the requests of one stream whose handles are remembered, so that the
+// server can cancel them.
+const (
+	maxAsked   = 1024
+	maxAskedID = 1 << 10 // bytes of an id, which the handle holds
+)
 
 // ask gives a server's request the id that the client will know it by.
 func (e *exchange) ask(m *mcp.Message) (*mcp.Message, *mcp.Error) {
+	if len(m.ID.Text()) > maxAskedID {
+		return nil, mcp.Refuse(http.StatusBadGateway, "a request from the server", "its id is too long")
+	}
 	sealed := e.g.Handles.seal(askedHandle, m.Method+"\x00"+e.session+"\x00"+m.ID.Text(), e.x.Server, e.x.Caller)
 	if len(e.asked) == maxAsked {
 		clear(e.asked)

@@ -279,6 +279,28 @@ decision := {"allow": false, "reason": "no_answer"} if input.response.content.co
 	}
 }
 
+// The handle of a question holds its id, and is remembered: a long one is refused.
+func TestServerRequestWithALongID(t *testing.T) {
+	b := newBench(t, allowAll)
+	question := func(length int) string {
+		return `{"jsonrpc":"2.0","id":"` + strings.Repeat("q", length) + `","method":"ping"}`
+	}
+	b.server.answer = func(out *mcp.Outgoing) *mcp.Answer {
+		if strings.Contains(out.Text, `"error"`) {
+			return &mcp.Answer{Status: http.StatusAccepted}
+		}
+		return stream(mcp.Event{Data: question(maxAskedID - 2)}, mcp.Event{Data: question(maxAskedID - 1)},
+			mcp.Event{Data: `{"jsonrpc":"2.0","id":7,"result":{}}`})
+	}
+	c := b.legacy(alice, b.Handles.seal(sessionHandle, "S", "s", alice), `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t"}}`)
+	if len(c.events) != 2 || !strings.Contains(c.events[0], "ping") || !strings.Contains(c.events[1], "result") {
+		t.Errorf("client got %q", c.events)
+	}
+	if sent := b.server.sent; len(sent) != 2 || !strings.Contains(sent[1].Text, `"error"`) {
+		t.Errorf("server got %+v", sent)
+	}
+}
+
 // A server that asks while it opens the session asks within it.
 func TestServerRequestsOfANewSession(t *testing.T) {
 	b := newBench(t, allowAll)
