@@ -72,7 +72,7 @@ test: check
 	$(if $(RACE),,@echo 'make: no C compiler, so the tests run without the race detector')
 	go test $(RACE) -count=1 $$(go list ./... | grep -v /test/)
 	go test -count=1 ./test/...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s FUZZ='$(BOUNDARY)'
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s FUZZ='$(BOUNDARY)'
 
 # Everything that can be said about the code without running it, and the tests of the policies.
 check: check-go check-policies check-chart check-deploy

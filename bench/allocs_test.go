@@ -21,21 +21,21 @@ func TestAllocations(t *testing.T) {
 		most int64
 		run  func(*testing.B)
 	}{
-		{"a call that keeps its bounds", 6, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
+		{"a call that keeps its bounds", 5, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
 		{"a call that is denied", 240, func(b *testing.B) {
 			in := call(b)
 			in.Tool = &policy.Tool{Name: "database.backup"}
 			decide(b, starter(b), in, true)
 		}},
 		{"a call that is evaluated", 523, func(b *testing.B) { decide(b, starter(b), evaluated(b), true) }},
-		{"a clean result", 3, func(b *testing.B) {
+		{"a clean result", 2, func(b *testing.B) {
 			in := call(b)
 			in.Phase, in.Response = policy.Response, result(b, 64<<10)
 			in.Begin()
 			decide(b, starter(b), in, false)
 		}},
 		{"the path, off", 21, func(b *testing.B) { pathOf(b, gateway.Off, "temp.convert") }},
-		{"the path, enforce", 33, func(b *testing.B) { pathOf(b, gateway.Enforce, "temp.convert") }},
+		{"the path, enforce", 32, func(b *testing.B) { pathOf(b, gateway.Enforce, "temp.convert") }},
 	} {
 		r := testing.Benchmark(test.run)
 		if r.N == 0 || r.AllocsPerOp() > test.most {
