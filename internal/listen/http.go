@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/identity"
@@ -264,7 +263,7 @@ func (r *httpReply) Answer(a *mcp.Answer) error {
 
 // write writes a text without a copy of it, which net/http makes of a string.
 func (r *httpReply) write(text string) error {
-	_, err := r.w.Write(unsafe.Slice(unsafe.StringData(text), len(text)))
+	_, err := r.w.Write(mcp.Bytes(text))
 	return err
 }
 

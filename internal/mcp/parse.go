@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -252,7 +251,7 @@ func (p *parser) run() {
 		ones = 0x0101010101010101
 		high = 0x80 * ones
 	)
-	text, at := unsafe.Slice(unsafe.StringData(p.text), len(p.text)), p.at // for the reading of words
+	text, at := Bytes(p.text), p.at // for the reading of words
 	defer func() { p.at = at }()
 	for at < len(text) {
 		if at+8 <= len(text) {
