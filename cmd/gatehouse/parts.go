@@ -60,15 +60,15 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	if p.handles, err = openHandles(cfg.Handles.KeyFile, log); err != nil {
 		return nil, fmt.Errorf("open handles.keyFile: %w", err)
 	}
-	shared := upstream.NewClient(upstreamWait)
-	issuers := upstream.NewClient(issuerWait)
+	shared := upstream.NewTransport(upstreamWait)
+	issuers := upstream.NewClient(upstream.NewTransport(issuerWait))
 	slots := make(chan struct{}, cfg.Processes.Max)
 	for name, s := range cfg.Servers {
 		if s.Command != "" {
 			p.bridge(name, p.channels(&cfg.Processes, slots, log.With("server", name), command(cfg, s)), true)
 			continue
 		}
-		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Client: shared}
+		u := &upstream.HTTP{URL: s.URL, Header: http.Header{}, Limit: int(cfg.Limits.MaxMessageBytes), Transport: shared}
 		if err := openServer(u, s, issuers, log); err != nil {
 			return nil, fmt.Errorf("open mcpServers.%s: %w", name, err)
 		}
@@ -175,7 +175,7 @@ func openServer(u *upstream.HTTP, s config.Server, issuers *http.Client, log *sl
 		return nil
 	}
 	var err error
-	u.Client, err = upstream.NewTLSClient(upstreamWait, upstream.TLSFiles(s.TLS), log)
+	u.Transport, err = upstream.NewTLSTransport(upstreamWait, upstream.TLSFiles(s.TLS), log)
 	return err
 }
 

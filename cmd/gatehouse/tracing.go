@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 
@@ -17,13 +18,13 @@ func newTracer(log *slog.Logger) (*trace.Tracer, error) {
 	if c == nil || err != nil {
 		return nil, err
 	}
-	client := upstream.NewClient(c.Timeout)
+	transport := http.RoundTripper(upstream.NewTransport(c.Timeout))
 	if files := (upstream.TLSFiles{CA: c.CA, Certificate: c.Certificate, Key: c.Key}); files != (upstream.TLSFiles{}) {
-		if client, err = upstream.NewTLSClient(c.Timeout, files, log); err != nil {
+		if transport, err = upstream.NewTLSTransport(c.Timeout, files, log); err != nil {
 			return nil, fmt.Errorf("open OTEL_EXPORTER_OTLP_CERTIFICATE and its like: %w", err)
 		}
 	}
-	t, err := trace.New(c, client, version, log)
+	t, err := trace.New(c, upstream.NewClient(transport), version, log)
 	if u, bad := url.Parse(c.Endpoint); err == nil && bad == nil {
 		log.Info("tracing", "collector", u.Host)
 	}

@@ -42,9 +42,9 @@ type TLSFiles struct {
 	ServerName  string // the name in the server's certificate; empty: the URL's
 }
 
-// NewTLSClient is NewClient with TLS of its own. When the files change, new
+// NewTLSTransport is NewTransport with TLS of its own. When the files change, new
 // connections go by what they then say, and idle ones are closed.
-func NewTLSClient(wait time.Duration, files TLSFiles, log *slog.Logger) (*http.Client, error) {
+func NewTLSTransport(wait time.Duration, files TLSFiles, log *slog.Logger) (http.RoundTripper, error) {
 	var paths []string
 	for _, path := range []string{files.CA, files.Certificate, files.Key} {
 		if path != "" {
@@ -60,14 +60,14 @@ func NewTLSClient(wait time.Duration, files TLSFiles, log *slog.Logger) (*http.C
 		if last != nil {
 			last.CloseIdleConnections()
 		}
-		last = newTransport(wait)
+		last = NewTransport(wait)
 		last.TLSClientConfig = c
 		return last, nil
 	}, paths...)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(changingTransport{changing}), nil
+	return changingTransport{changing}, nil
 }
 
 func (f *TLSFiles) config(texts [][]byte) (*tls.Config, error) {

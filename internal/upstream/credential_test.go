@@ -119,10 +119,10 @@ func TestTLSToServer(t *testing.T) {
 			t.Parallel()
 			u := to(t, s.URL)
 			var err error
-			if u.Client, err = NewTLSClient(time.Minute, c.files, quiet); err != nil {
+			if u.Transport, err = NewTLSTransport(time.Minute, c.files, quiet); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(u.Client.CloseIdleConnections)
+			t.Cleanup(NewClient(u.Transport).CloseIdleConnections)
 			a, bad := ask(u, "alice", "")
 			switch {
 			case c.ok && (bad != nil || a.Text != c.want):
@@ -141,11 +141,11 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 	mine := ca.Issue("old")
 	u := to(t, s.URL)
 	var err error
-	u.Client, err = NewTLSClient(time.Minute, TLSFiles{CA: ca.File, Certificate: mine.Certificate, Key: mine.Key}, quiet)
+	u.Transport, err = NewTLSTransport(time.Minute, TLSFiles{CA: ca.File, Certificate: mine.Certificate, Key: mine.Key}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(u.Client.CloseIdleConnections)
+	t.Cleanup(NewClient(u.Transport).CloseIdleConnections)
 	key, err := os.ReadFile(mine.Key)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestBadTLSFiles(t *testing.T) {
 		"not a pair":    {TLSFiles{Certificate: one.Certificate, Key: two.Key}, "not a certificate and its key"},
 		"the wrong way": {TLSFiles{CA: ca.File, Certificate: one.Key, Key: one.Certificate}, "not a certificate and its key"},
 	} {
-		if _, err := NewTLSClient(time.Minute, c.files, quiet); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
+		if _, err := NewTLSTransport(time.Minute, c.files, quiet); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -27,21 +27,21 @@ type HTTP struct {
 	Files  map[string]func() string // more of them, by canonical name, with values that change
 	Tokens *Tokens                  // Authorization; nil: none
 	Limit  int                      // bytes of one message from the server
-	Client *http.Client
+	// Transport carries the requests: no redirect is followed.
+	Transport http.RoundTripper
 }
 
-// NewClient returns the client that upstreams share. It follows no redirects,
-// asks for no compression, and waits that long for the head of an answer.
-func NewClient(wait time.Duration) *http.Client { return newClient(newTransport(wait)) }
-
-func newClient(t http.RoundTripper) *http.Client {
+// NewClient returns a client that follows no redirects.
+func NewClient(t http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-func newTransport(wait time.Duration) *http.Transport {
+// NewTransport returns the transport that upstreams share. It asks for no
+// compression, and waits that long for the head of an answer.
+func NewTransport(wait time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -92,7 +92,7 @@ func (u *HTTP) do(ctx context.Context, to *url.URL, out *mcp.Outgoing) (*http.Re
 			}
 			r.Header.Set("Authorization", "Bearer "+t.value)
 		}
-		resp, err := u.Client.Transport.RoundTrip(r) // Do would prepare to follow a redirect
+		resp, err := u.Transport.RoundTrip(r)
 		switch {
 		case err != nil:
 			return nil, failure("the server is down", err)

@@ -41,7 +41,7 @@ const (
 // client is the real client, with its connections closed at the end.
 func client(t *testing.T, wait time.Duration) *http.Client {
 	t.Helper()
-	c := NewClient(wait)
+	c := NewClient(NewTransport(wait))
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
@@ -52,7 +52,7 @@ func to(t *testing.T, address string) *HTTP {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &HTTP{URL: u, Limit: limit, Client: client(t, time.Minute)}
+	return &HTTP{URL: u, Limit: limit, Transport: client(t, time.Minute).Transport}
 }
 
 // server is an upstream that answers with the handler.
@@ -61,7 +61,7 @@ func server(t *testing.T, h http.HandlerFunc) *HTTP {
 	s := httptest.NewServer(h)
 	u := to(t, s.URL+"/mcp")
 	t.Cleanup(s.Close)
-	t.Cleanup(u.Client.CloseIdleConnections)
+	t.Cleanup(NewClient(u.Transport).CloseIdleConnections)
 	return u
 }
 
@@ -347,7 +347,7 @@ func TestDownAndLate(t *testing.T) {
 	}
 
 	late := rawServer(t, "", true)
-	late.Client = client(t, time.Millisecond)
+	late.Transport = client(t, time.Millisecond).Transport
 	if _, bad := send(t, late, http.MethodPost); bad == nil || bad.Status != 504 || bad.Code != 504 || strings.Contains(bad.Error(), "canary") {
 		t.Errorf("late head: %v", bad)
 	}
@@ -361,7 +361,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		u := rawServer(t, answer, true)
-		u.Client.Transport = &announced{u.Client.Transport, cancel, answer == ""}
+		u.Transport = &announced{u.Transport, cancel, answer == ""}
 		_, bad := u.Send(ctx, &mcp.Outgoing{Verb: http.MethodPost, Header: http.Header{}, Text: ping})
 		if bad == nil || bad.Status != 502 || bad.Cause != "context canceled" {
 			t.Errorf("%s: %v", name, bad)
@@ -507,12 +507,12 @@ func (stalledBody) Close() error { return nil }
 func TestBodyThatNeverComes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		u := &HTTP{URL: &url.URL{Scheme: "http", Host: "x"}, Limit: limit, Client: &http.Client{Transport: stalled("application/json")}}
+		u := &HTTP{URL: &url.URL{Scheme: "http", Host: "x"}, Limit: limit, Transport: stalled("application/json")}
 		begun := time.Now()
 		if _, bad := send(t, u, http.MethodPost); bad == nil || bad.Status != 504 || time.Since(begun) != bodyTime {
 			t.Errorf("%v after %v", bad, time.Since(begun))
 		}
-		u.Client.Transport = stalled("text/plain")
+		u.Transport = stalled("text/plain")
 		begun = time.Now()
 		if a, bad := send(t, u, http.MethodDelete); bad != nil || a.Status != 200 || time.Since(begun) != drainTime {
 			t.Errorf("%v after %v", bad, time.Since(begun))

@@ -308,13 +308,13 @@ func TestSSECloses(t *testing.T) {
 func TestSSETimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		u := &HTTP{URL: &url.URL{Scheme: "http", Host: "x"}, Limit: limit, Client: &http.Client{Transport: stalled("text/event-stream")}}
+		u := &HTTP{URL: &url.URL{Scheme: "http", Host: "x"}, Limit: limit, Transport: stalled("text/event-stream")}
 		begun := time.Now()
 		_, err := u.OpenSSE(t.Context(), opening)
 		if bad, ok := errors.AsType[*mcp.Error](err); !ok || bad.Status != http.StatusGatewayTimeout || time.Since(begun) != endpointTime {
 			t.Errorf("open: %v after %v", err, time.Since(begun))
 		}
-		u.Client.Transport = silent{}
+		u.Transport = silent{}
 		begun = time.Now()
 		c := &sse{u: u, ctx: t.Context(), out: mcp.Outgoing{Header: http.Header{}}, to: u.URL}
 		if err := c.Write(ping); err == nil || time.Since(begun) != postTime {
