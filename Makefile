@@ -13,9 +13,10 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 FUZZTIME ?= 5m
 FUZZ     ?= ^Fuzz
 # What stands between a client's bytes and a server's: the parser of JSON and that of messages, the SSE splitter, the
-# header check and the round trip; and slower ones: patches, redaction, and who gets what of a server that many share.
+# header check and the round trip; and slower ones: patches, redaction, who gets what of a server that many share, and
+# the answers on its connections.
 BOUNDARY := ^Fuzz(ParseValue|ParseClient|EventReader|CheckHeaders|With)$$
-SLOWER   := ^Fuzz(ApplyPatch|Near|Route)$$
+SLOWER   := ^Fuzz(ApplyPatch|Near|Route|Direct)$$
 BENCH    ?= .
 COUNT    ?= 6
 

@@ -60,7 +60,7 @@ func openParts(cfg *config.Config, log *slog.Logger) (*parts, error) {
 	if p.handles, err = openHandles(cfg.Handles.KeyFile, log); err != nil {
 		return nil, fmt.Errorf("open handles.keyFile: %w", err)
 	}
-	shared := upstream.NewTransport(upstreamWait)
+	shared := upstream.NewDirect(upstream.NewTransport(upstreamWait))
 	issuers := upstream.NewClient(upstream.NewTransport(issuerWait))
 	slots := make(chan struct{}, cfg.Processes.Max)
 	for name, s := range cfg.Servers {

@@ -65,16 +65,13 @@ const (
 
 // Send implements gateway.Upstream.
 func (u *HTTP) Send(ctx context.Context, out *mcp.Outgoing) (*mcp.Answer, *mcp.Error) {
-	ctx, cancel := context.WithCancel(ctx)
 	resp, bad := u.do(ctx, u.URL, out)
 	if bad != nil {
-		cancel()
 		return nil, bad
 	}
-	a, bad := u.answer(resp, cancel)
+	a, bad := u.answer(resp)
 	if bad != nil || a.Events == nil {
 		_ = resp.Body.Close()
-		cancel()
 	}
 	return a, bad
 }
@@ -157,7 +154,7 @@ func cause(err error) string {
 	return "no valid HTTP"
 }
 
-func (u *HTTP) answer(resp *http.Response, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
+func (u *HTTP) answer(resp *http.Response) (*mcp.Answer, *mcp.Error) {
 	a := &mcp.Answer{Status: resp.StatusCode, Session: resp.Header.Get(mcp.HeaderSession)}
 	if seconds := resp.Header.Get("Retry-After"); isSeconds(seconds) {
 		a.Retry = seconds
@@ -169,13 +166,13 @@ func (u *HTTP) answer(resp *http.Response, cancel context.CancelFunc) (*mcp.Answ
 	case len(resp.Header.Values(mcp.HeaderSession)) > 1:
 		return nil, malformed("it opens two sessions")
 	case media == eventStream && resp.StatusCode == http.StatusOK:
-		a.Events = newEvents(resp.Body, u.Limit, cancel)
+		a.Events = newEvents(resp.Body, u.Limit)
 	case media == "application/json":
-		return u.read(a, resp, cancel)
+		return u.read(a, resp)
 	case resp.StatusCode == http.StatusOK && resp.ContentLength != 0 && resp.Request.Method == http.MethodPost:
 		return nil, malformed("its content type is neither JSON nor events")
 	default: // no message
-		drain(resp, cancel)
+		drain(resp)
 	}
 	return a, nil
 }
@@ -200,9 +197,14 @@ func content(resp *http.Response) (string, *mcp.Error) {
 
 // drain reads the rest of a short answer, so that its connection can be used
 // again: a body that says nothing which the status does not.
-func drain(resp *http.Response, cancel context.CancelFunc) {
-	defer time.AfterFunc(drainTime, cancel).Stop()
+func drain(resp *http.Response) {
+	defer closeAfter(drainTime, resp.Body).Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096)
+}
+
+// closeAfter closes a body, and so ends whoever reads from it, unless it is stopped before.
+func closeAfter(t time.Duration, body io.Closer) *time.Timer {
+	return time.AfterFunc(t, func() { _ = body.Close() })
 }
 
 func malformed(cause string) *mcp.Error {
@@ -223,12 +225,12 @@ func isSeconds(s string) bool {
 	return err == nil
 }
 
-func (u *HTTP) read(a *mcp.Answer, resp *http.Response, cancel context.CancelFunc) (*mcp.Answer, *mcp.Error) {
+func (u *HTTP) read(a *mcp.Answer, resp *http.Response) (*mcp.Answer, *mcp.Error) {
 	tooLong := mcp.Refuse(http.StatusBadGateway, "the server's answer is too long", "")
 	if resp.ContentLength > int64(u.Limit) {
 		return nil, tooLong
 	}
-	late := time.AfterFunc(bodyTime, cancel)
+	late := closeAfter(bodyTime, resp.Body)
 	text, err := mcp.ReadText(io.LimitReader(resp.Body, int64(u.Limit)+1), resp.ContentLength)
 	switch ended := late.Stop(); {
 	case err != nil && !ended:
@@ -244,14 +246,13 @@ func (u *HTTP) read(a *mcp.Answer, resp *http.Response, cancel context.CancelFun
 
 // events are a stream over HTTP.
 type events struct {
-	r      *mcp.EventReader
-	body   io.ReadCloser
-	cancel context.CancelFunc
-	idle   *time.Timer // cancels the request
+	r    *mcp.EventReader
+	body io.ReadCloser
+	idle *time.Timer // closes the body
 }
 
-func newEvents(body io.ReadCloser, limit int, cancel context.CancelFunc) *events {
-	return &events{mcp.NewEventReader(body, limit), body, cancel, time.AfterFunc(idleTime, cancel)}
+func newEvents(body io.ReadCloser, limit int) *events {
+	return &events{mcp.NewEventReader(body, limit), body, closeAfter(idleTime, body)}
 }
 
 // Next implements mcp.Events. A stream without even a sign of life ends with
@@ -269,8 +270,7 @@ func (e *events) Next() (mcp.Event, error) {
 // their response, leaves its connection for the next request.
 func (e *events) Close() error {
 	e.idle.Stop()
-	defer time.AfterFunc(lingerTime, e.cancel).Stop()
+	defer closeAfter(lingerTime, e.body).Stop()
 	_, _ = io.CopyN(io.Discard, e.body, 4096)
-	e.cancel()
 	return e.body.Close()
 }

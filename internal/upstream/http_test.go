@@ -41,7 +41,7 @@ const (
 // client is the real client, with its connections closed at the end.
 func client(t *testing.T, wait time.Duration) *http.Client {
 	t.Helper()
-	c := NewClient(NewTransport(wait))
+	c := NewClient(NewDirect(NewTransport(wait)))
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
@@ -396,7 +396,7 @@ func (a *announced) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Unwrapped for CloseIdleConnections.
 func (a *announced) CloseIdleConnections() {
-	a.RoundTripper.(*http.Transport).CloseIdleConnections()
+	NewClient(a.RoundTripper).CloseIdleConnections()
 }
 
 type closer struct {
@@ -487,22 +487,14 @@ func TestEventsThatEnd(t *testing.T) {
 	}
 }
 
-// stalled answers with a head, and a body that comes when the request is over.
+// stalled answers with a head, and a body of which nothing comes.
 type stalled string
 
 func (s stalled) RoundTrip(r *http.Request) (*http.Response, error) {
-	body := stalledBody{r.Context()}
+	body, server := io.Pipe()
+	context.AfterFunc(r.Context(), func() { _ = server.CloseWithError(r.Context().Err()) })
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {string(s)}}, Body: body, ContentLength: -1, Request: r}, nil
 }
-
-type stalledBody struct{ context.Context }
-
-func (b stalledBody) Read([]byte) (int, error) {
-	<-b.Done()
-	return 0, b.Err()
-}
-
-func (stalledBody) Close() error { return nil }
 
 func TestBodyThatNeverComes(t *testing.T) {
 	t.Parallel()
@@ -523,7 +515,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 func TestIdleStreamEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body, server := io.Pipe()
-		events := newEvents(body, 1<<10, func() { _ = server.CloseWithError(context.Canceled) })
+		events := newEvents(body, 1<<10)
 		go func() {
 			time.Sleep(idleTime - time.Second) //nolint:forbidigo // synctest bubble
 			_, _ = io.WriteString(server, ": alive\n\n")

@@ -146,7 +146,7 @@ func (c *sse) Write(text string) error {
 		return bad
 	}
 	defer func() { _ = resp.Body.Close() }()
-	drain(resp, cancel)
+	drain(resp)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return mcp.Refuse(http.StatusBadGateway, "the server did not take the message", "it answered "+http.StatusText(resp.StatusCode))
 	}
