@@ -130,8 +130,8 @@ bench-k6: $(K6)
 SMOKE := go run ./bench/load -gatehouse bin/gatehouse -modes off,enforce -connections 16 -rate 0 -time 400ms
 bench-smoke: build
 	go test -count=1 -run '^TestAllocations$$' ./bench
-	$(SMOKE) -sizes 1 -bound off=1.4,150 -bound enforce=1.8,160
-	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=2.2,152 -bound enforce=3.4,162
+	$(SMOKE) -sizes 1 -bound off=1.3,130 -bound enforce=1.6,140
+	$(SMOKE) -sizes 64 -tools temp.convert -answers JSON -bound off=2.2,130 -bound enforce=3.2,140
 
 # What each module puts into the binary, in MB: its own code and data, and its share of the stripped file.
 size:
