@@ -3,6 +3,7 @@ package docs
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,18 @@ import (
 )
 
 const root = "../.."
+
+// TestMain has one run at a time on a machine: the ports are those that the pages show.
+func TestMain(m *testing.M) {
+	release, err := harness.Alone("gatehouse-test-docs")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	release()
+	os.Exit(code)
+}
 
 // A command is one of a console block, with the output that the page shows.
 // There ... stands for anything.

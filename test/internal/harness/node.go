@@ -25,7 +25,7 @@ func npmCI(dir string) error {
 		return err
 	}
 	defer func() { _ = folder.Close() }() // and with it the lock
-	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
+	if err := lock(folder); err != nil {
 		return err
 	}
 	want, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
@@ -42,4 +42,15 @@ func npmCI(dir string) error {
 		return fmt.Errorf("npm ci in %s: %w\n%s", dir, err, out)
 	}
 	return os.WriteFile(installed, want, 0o644)
+}
+
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }
+
+// Alone waits until no other process on this machine is alone in that name, and is so until release is called, or it ends.
+func Alone(name string) (release func(), err error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), name+".lock"), os.O_RDONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = f.Close() }, lock(f)
 }
