@@ -52,6 +52,9 @@ func (a *Answer) Close() {
 // Bytes are those of a text, without a copy. Nobody may change them.
 func Bytes(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
+// Text is that of some bytes, without a copy. Nobody may change them any more.
+func Text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
 // ReadText reads all that r gives, whose announced size may be negative if it is
 // unknown. Nobody gets much memory for the mere promise of a message: a buffer is
 // at most four times as large as what has come.
@@ -67,7 +70,7 @@ func ReadText(r io.Reader, size int64) (string, error) {
 		b = b[:len(b)+n]
 		switch {
 		case errors.Is(err, io.EOF):
-			return unsafe.String(unsafe.SliceData(b), len(b)), nil
+			return Text(b), nil
 		case err != nil:
 			return "", err
 		case len(b) == cap(b) && size >= int64(len(b)):

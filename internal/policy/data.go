@@ -11,6 +11,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/util"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/mcp"
 )
 
 // holdsData reports whether a file holds data, which is at the place of its folder.
@@ -32,7 +34,7 @@ func dataOf(files map[string][]byte, roots []string, keep func([]string) bool) (
 	texts := map[string]string{}
 	for name, raw := range files {
 		if holdsData(name) {
-			texts[name] = string(raw)
+			texts[name] = mcp.Text(raw)
 		}
 	}
 	whole := func() (ast.Object, error) {
@@ -112,7 +114,7 @@ func readData(name, text string, keep func([]string) bool) (ast.Value, []table, 
 		unmarshal = util.UnmarshalJSON
 	}
 	var plain any
-	if err := unmarshal([]byte(text), &plain); err != nil {
+	if err := unmarshal(mcp.Bytes(text), &plain); err != nil {
 		return nil, nil, err
 	}
 	v, err := ast.InterfaceToValue(plain)

@@ -29,7 +29,7 @@ func read(t *testing.T, files map[string]string) (any, error) {
 }
 
 func TestDataIsAsOPAReadsIt(t *testing.T) {
-	many := make([]string, 3*turn)
+	many := make([]string, turn/10) // some turns
 	for i := range many {
 		many[i] = fmt.Sprintf(`"name-%d": {"a": [%d, "%d", {}], "b": %d.50}`, i, i, i%7, i)
 	}

@@ -178,10 +178,15 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return readAll(f, limit)
 }
 
+// readAll reads all that r gives.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(raw)) > limit {
+	var c chunks
+	n, err := io.Copy(&c, io.LimitReader(r, limit+1))
+	if err == nil && n > limit {
 		err = fmt.Errorf("more than %d bytes", limit)
 	}
-	return raw, err
+	if err != nil {
+		return nil, err
+	}
+	return c.join(), nil
 }

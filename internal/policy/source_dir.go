@@ -83,10 +83,12 @@ func digestOf(files map[string][]byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// feed adds a text to a hash in pieces: all else would wait for one of 50 MB
-// whenever the collector wants the process to stand still.
+// feed adds a text to a hash.
 func feed(h hash.Hash, text []byte) {
-	for piece := range slices.Chunk(text, 256<<10) {
+	for piece := range slices.Chunk(text, maxPiece) {
 		h.Write(piece)
+		if len(piece) == maxPiece {
+			rest()
+		}
 	}
 }

@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
+	"hash/maphash"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -196,4 +199,69 @@ func BenchmarkRow(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A row that could not be decoded later is found when it is read first.
+func TestRowIsChecked(t *testing.T) {
+	for row, want := range map[string]string{
+		`{"a": 1, "b": {"\u0061": 1, "a": 2}}`: "",
+		`{"a": [1e100000]}`:                    "number too big",
+		`{"a": "3e8", "b": 1e3}`:               "",
+	} {
+		text := strings.TrimSuffix(users(), "}") + `, "last": ` + row + `}`
+		d, err := dataOf(map[string][]byte{"users/data.json": []byte(text)}, []string{""}, func([]string) bool { return true })
+		switch {
+		case want != "":
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v", row, err)
+			}
+			continue
+		case err != nil:
+			t.Fatalf("%s: %v", row, err)
+		}
+		all, err := d.whole()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := all.Find(refOf([]string{"users", "last"}))
+		if got, err := readAt(t, newStore(d), "users/last"); err != nil || got.(ast.Value).Compare(want) != 0 {
+			t.Errorf("%s: %v, %v, want %v", row, got, err, want)
+		}
+	}
+}
+
+// Another member with the same hash is no row, and is not taken for it.
+func TestRowsOfOneHash(t *testing.T) {
+	tab := table{text: `{"a":[1],"b":[2]}`, seed: maphash.MakeSeed(), rows: map[uint64]row{}}
+	if !tab.add("a", 3, 8, 3) {
+		t.Fatal("not added")
+	}
+	tab.rows[maphash.String(tab.seed, "b")] = tab.rows[maphash.String(tab.seed, "a")]
+	if text, ok := tab.row("a"); !ok || text != "[1]" {
+		t.Errorf("a is %q, %v", text, ok)
+	}
+	if text, ok := tab.row("b"); ok {
+		t.Errorf("b is %q", text)
+	}
+	if tab.add("b", 11, 16, 3) {
+		t.Error("b took the place of another")
+	}
+}
+
+func FuzzCheckRow(f *testing.F) {
+	for _, text := range []string{`{"a":{"b":1,"b":2}}`, `[1E400000000, "1e5"]`, `{"\u0061":1,"a":[]}`, `["\ud800"]`, `[-0.1e-7]`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d := newDecoder(text)
+		if raw, err := d.read(); err != nil || len(raw) == 0 || raw[0] != '{' && raw[0] != '[' {
+			return
+		} else if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+			return // it is no row
+		}
+		_, wrong := decodeRow(text)
+		if err := checkRow(text); (err == nil) != (wrong == nil) {
+			t.Errorf("%q: error %v, want %v", text, err, wrong)
+		}
+	})
 }
