@@ -20,7 +20,11 @@ import (
 const serveStdio = "GATEHOUSE_BENCH_STDIO"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(serveStdio) == "" {
+	switch {
+	case os.Getenv(ask) != "":
+		askForever()
+		return
+	case os.Getenv(serveStdio) == "":
 		os.Exit(m.Run())
 	}
 	s := sdk.NewServer(&sdk.Implementation{Name: "bench", Version: "1"}, nil)
