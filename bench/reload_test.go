@@ -16,8 +16,8 @@ import (
 // BenchmarkReload loads a bundle anew while another process asks for a decision
 // every millisecond. It reports how long the decisions took from there, and the
 // longest time that the collector stopped everything. Still is the same without a
-// reload. A rule
-// looks up a row by its name, or hands on the table, which is then all terms.
+// reload. A rule looks up a row by its name, or hands on the table, which is then
+// all terms.
 func BenchmarkReload(b *testing.B) {
 	const named, handed = `data.table[input.user.id].open == false`, `object.get(data.table, input.user.id, {}).open == false`
 	b.Run("still", func(b *testing.B) { reload(b, 0, named) })
