@@ -14,15 +14,16 @@ import (
 // Decide for an input that has that document, but never from memory.
 func (s *Snapshot) DecideDocument(document mcp.Value) Decision {
 	start := time.Now()
-	d := s.ask(valueTerm(document), len(document.Text()), nil)
+	d := s.ask(valueTerm(document), len(document.Text()), nil, nil)
 	d.Eval = time.Since(start)
 	return d
 }
 
-// ask evaluates the policy within its deadline. size is that of the input, in bytes.
-func (s *Snapshot) ask(input *ast.Term, size int, calls builtins.NDBCache) Decision {
+// ask evaluates the policy within its deadline. size is that of the input, in
+// bytes; calls and rules may be nil.
+func (s *Snapshot) ask(input *ast.Term, size int, calls builtins.NDBCache, rules topdown.VirtualCache) Decision {
 	d, err := within(s.workers, size, s.timeout, func(cancel topdown.Cancel) (Decision, error) {
-		return s.answerOf(s.newQuery(s.query, input, cancel).WithNDBuiltinCache(calls), input)
+		return s.answerOf(s.newQuery(s.query, input, cancel).WithNDBuiltinCache(calls).WithVirtualCache(rules), input)
 	})
 	if err != nil {
 		return Decision{Err: explain(err)}

@@ -158,7 +158,7 @@ func (s *Snapshot) DecideKnown(in *Input, unknown *Unknown, moment time.Time) (d
 func (s *Snapshot) decideWatched(in *Input, unknown *Unknown, moment time.Time, args bool) (d Decision, missing string) {
 	seen := make(chan string, 1)
 	input := in.term(s.reads)
-	found, looked, err := s.watch(input, func(r *reads, e *topdown.Event) bool {
+	found, looked, err := s.watch(s.query, input, func(r *reads, e *topdown.Event) bool {
 		name := r.of(unknown, e.Plug)
 		if name == "" && args && r.args {
 			name = "tool.args"

@@ -43,7 +43,7 @@ func (s *Snapshot) Visible(in *Input) (d Decision, fresh bool) {
 // does, so that the decision holds for now only.
 func (s *Snapshot) judgeItem(in *Input) (d Decision, varied bool) {
 	calls := s.varyingCalls()
-	d = s.timed(in, func(in *Input) Decision { return s.ask(in.term(s.reads), 0, calls) })
+	d = s.timed(in, func(in *Input) Decision { return s.ask(in.term(s.reads), 0, calls, nil) })
 	none := errors.Is(d.Err, errUndefined) // as it may well be without arguments
 	if d.Err != nil && !none {
 		return d, s.reads.varies
@@ -53,7 +53,7 @@ func (s *Snapshot) judgeItem(in *Input) (d Decision, varied bool) {
 	if !d.Allow && s.reads.args {
 		t := in.term(s.reads)
 		if !mayPass {
-			if _, looked := s.looks(t, readsArguments, time.Now().Add(s.timeout)); !looked {
+			if _, looked := s.looks(s.query, t, readsArguments, time.Now().Add(s.timeout)); !looked {
 				return d, false
 			}
 		}

@@ -360,7 +360,7 @@ func TestVisibleMemoAmbiguity(t *testing.T) {
 }
 
 func TestMemoIsBounded(t *testing.T) {
-	m := &memo{size: 300}
+	m := &memo[Decision]{size: 300}
 	for i := range m.size + 1 {
 		m.put(memoKey{byte(i), byte(i >> 8), byte(i >> 16)}, Decision{})
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// looks reports whether the decision about an input may depend on something: whether
+// looks reports whether what a query comes to may depend on something: whether
 // an expression was evaluated that reads it, or the evaluation failed or took
 // too long. If not, found is what it came to.
 //
@@ -19,21 +19,21 @@ import (
 // look at. Nothing may look unseen for that: the rule index reads the input on
 // its own, so every rule is evaluated; and early exit would leave out rules
 // that the index, for another input, puts first.
-func (s *Snapshot) looks(input *ast.Term, at func(*reads) bool, until time.Time) (found topdown.QueryResultSet, looked bool) {
+func (s *Snapshot) looks(query ast.Body, input *ast.Term, at func(*reads) bool, until time.Time) (found topdown.QueryResultSet, looked bool) {
 	left := time.Until(until)
 	if left <= 0 {
 		return nil, true
 	}
-	found, looked, err := s.watch(input, func(r *reads, _ *topdown.Event) bool { return at(r) }, left, time.Now())
+	found, looked, err := s.watch(query, input, func(r *reads, _ *topdown.Event) bool { return at(r) }, left, time.Now())
 	return found, looked || err != nil
 }
 
 // watch evaluates as looks says, for at most a time, as of a moment.
-func (s *Snapshot) watch(input *ast.Term, at glance, most time.Duration, moment time.Time) (topdown.QueryResultSet, bool, error) {
+func (s *Snapshot) watch(query ast.Body, input *ast.Term, at glance, most time.Duration, moment time.Time) (topdown.QueryResultSet, bool, error) {
 	w := &lookout{at: at, known: s.exprs}
 	found, err := within(s.workers, 0, most, func(cancel topdown.Cancel) (topdown.QueryResultSet, error) {
 		w.cancel = cancel
-		found, err := s.newQuery(s.query, input, cancel).WithTime(moment).
+		found, err := s.newQuery(query, input, cancel).WithTime(moment).
 			WithIndexing(false).WithEarlyExit(false).WithQueryTracer(w).Run(context.Background())
 		if w.looked {
 			err = errLooked

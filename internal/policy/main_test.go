@@ -72,3 +72,8 @@ func call(t testing.TB, name, args string) *Input {
 	in.Begin()
 	return in
 }
+
+// evaluate asks the policy, whatever is remembered.
+func (s *Snapshot) evaluate(in *Input) Decision {
+	return s.ask(in.term(s.reads), in.size(), nil, nil)
+}

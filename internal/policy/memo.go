@@ -17,24 +17,45 @@ import (
 // caller who makes up names has no work done for it twice.
 func (s *Snapshot) recall(in *Input) Decision {
 	key := s.factsKey(in)
-	d, known := s.settled.get(key)
-	if known && d.Allow {
-		return d
+	before, known := s.settled.get(key)
+	if known && before.Allow {
+		return before.Decision
 	}
 	until := time.Now().Add(s.timeout)
-	d = s.evaluate(in)
-	if d.Allow && !known {
-		s.settled.put(key, s.settle(in, d, until))
+	rules := newCache(before.rules)
+	d := s.ask(in.term(s.reads), in.size(), nil, rules)
+	switch {
+	case !d.Allow || before.rules != nil:
+	case !known:
+		s.settled.put(key, settlement{Decision: s.settle(in, d, until)})
+	case before.again < worthwhile:
+		before.again++
+		s.settled.put(key, before)
+	default:
+		before.rules = s.conclude(in, rules, until)
+		s.settled.put(key, before)
 	}
 	return d
 }
+
+// A settlement is what is remembered of the facts of an input: the decision or,
+// if that depends on the message, what some rules come to.
+type settlement struct {
+	Decision
+	again int // how often it was judged anew
+	rules conclusions
+}
+
+// worthwhile is how often the same facts have to come again: what conclude costs
+// is saved in so many decisions.
+const worthwhile = 8
 
 // settle is the decision to remember for the facts of an input that led to d:
 // d itself if the facts alone lead there before the deadline, without a look at
 // the message, and else the zero value, so that the next one is judged again
 // but not watched.
 func (s *Snapshot) settle(in *Input, d Decision, until time.Time) Decision {
-	found, looked := s.looks(in.facts().term(s.reads), readsMessage, until)
+	found, looked := s.looks(s.query, in.facts().term(s.reads), readsMessage, until)
 	if looked || len(found) != 1 {
 		return Decision{}
 	}
@@ -149,10 +170,10 @@ func (k keyText) add(texts ...string) keyText {
 
 type memoKey [sha256.Size]byte
 
-// memo remembers decisions. It starts anew when it is full.
-type memo struct {
+// memo remembers what was decided. It starts anew when it is full.
+type memo[T any] struct {
 	mu    sync.RWMutex
-	items map[memoKey]Decision
+	items map[memoKey]T
 	size  int
 }
 
@@ -162,18 +183,18 @@ const (
 	maxSettled = 1 << 14
 )
 
-func (m *memo) get(key memoKey) (Decision, bool) {
+func (m *memo[T]) get(key memoKey) (T, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	item, ok := m.items[key]
 	return item, ok
 }
 
-func (m *memo) put(key memoKey, item Decision) {
+func (m *memo[T]) put(key memoKey, item T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.items == nil || len(m.items) >= m.size {
-		m.items = map[memoKey]Decision{}
+		m.items = map[memoKey]T{}
 	}
 	m.items[key] = item
 }

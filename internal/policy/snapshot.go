@@ -35,8 +35,9 @@ type Snapshot struct {
 	bounds   bounds               // empty if the policy reads none
 	secrets  secrets              // what an answer may name to be redacted
 	warnings []string
-	visible  memo // what Visible answered
-	settled  memo // what Decide need not ask again
+	rules    []ast.Ref        // that may be concluded
+	visible  memo[Decision]   // what Visible answered
+	settled  memo[settlement] // what Decide need not ask again
 	workers  *workers
 	timeout  time.Duration
 }
@@ -92,6 +93,7 @@ func newSnapshot(b *bundle.Bundle, files map[string][]byte, digest, path string)
 	s.warnings = warnings(modules)
 	s.reads = readsOf(s.compiler)
 	s.exprs = exprsOf(s.compiler)
+	s.rules = rulesOf(s.compiler, rule)
 	s.visible.size, s.settled.size = maxVisible, maxSettled
 	plain := data.plain()
 	if s.reads.member("scan") {
@@ -170,11 +172,6 @@ func (s *Snapshot) examined(in *Input) *Input {
 	examined := *in
 	examined.scan, examined.kept = scan, kept
 	return &examined
-}
-
-// evaluate asks the policy.
-func (s *Snapshot) evaluate(in *Input) Decision {
-	return s.ask(in.term(s.reads), in.size(), nil)
 }
 
 // answerOf runs the query for the decision about an input.
