@@ -22,12 +22,12 @@ func TestAllocations(t *testing.T) {
 		run  func(*testing.B)
 	}{
 		{"a call that keeps its bounds", 5, func(b *testing.B) { decide(b, starter(b), call(b), true) }},
-		{"a call that is denied", 240, func(b *testing.B) {
+		{"a call that is denied", 223, func(b *testing.B) {
 			in := call(b)
 			in.Tool = &policy.Tool{Name: "database.backup"}
 			decide(b, starter(b), in, true)
 		}},
-		{"a call that is evaluated", 523, func(b *testing.B) { decide(b, starter(b), evaluated(b), true) }},
+		{"a call that is evaluated", 250, func(b *testing.B) { decide(b, starter(b), evaluated(b), true) }},
 		{"a clean result", 2, func(b *testing.B) {
 			in := call(b)
 			in.Phase, in.Response = policy.Response, result(b, 64<<10)

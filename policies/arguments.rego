@@ -13,7 +13,8 @@ package mcp
 
 deny contains {"reason": "arguments_not_an_object", "code": "validation_failed"} if {
 	some _ in bounds_to_check
-	not is_object(object.get(input.tool, "args", {}))
+	args := input.tool.args
+	not is_object(args)
 }
 
 # A required argument that is null is as good as missing.
@@ -31,28 +32,40 @@ deny contains {"reason": "argument_unknown", "code": "validation_failed"} if {
 }
 
 deny contains {"reason": bound_reason(keyword), "code": "validation_failed"} if {
-	some bounds in bounds_to_check
-	some name, bound in bounds.properties
-	value := arguments[name]
-	some keyword, limit in bound
+	some [name, keyword, limit] in argument_limits
+	value := input.tool.args[name]
 	not holds(keyword, limit, value)
 }
 
-deny contains {"reason": "argument_bound_unknown", "code": "validation_failed"} if {
-	some bounds in bounds_to_check
-	some bound in bounds.properties
-	not is_object(bound)
-}
+deny contains {"reason": "argument_bound_unknown", "code": "validation_failed"} if some _ in malformed_bounds
 
 # What an argument holds, where its bound says something about that.
 deny contains {"reason": reason, "code": "validation_failed"} if {
+	some [name, bound] in nested_bounds
+	walk(arguments[name], [path, value])
+	some reason in violations(bound_at(bound, path), value)
+}
+
+# What follows of the bounds alone is the same for all calls of a tool by one caller, so the
+# gateway may remember it.
+argument_limits := [[name, keyword, limit] |
+	some bounds in bounds_to_check
+	some name, bound in bounds.properties
+	some keyword, limit in bound
+]
+
+malformed_bounds := [bound |
+	some bounds in bounds_to_check
+	some bound in bounds.properties
+	not is_object(bound)
+]
+
+nested_bounds := [[name, bound] |
 	some bounds in bounds_to_check
 	some name, bound in bounds.properties
 	some keyword in ["items", "properties"]
 	bound[keyword]
-	walk(arguments[name], [path, value])
-	some reason in violations(bound_at(bound, path), value)
-}
+]
 
 # The bounds of this server's tool, and those of the tool on any server; those that all
 # tenants share, and those of the caller's: all of them apply. The shared ones are not

@@ -14,7 +14,6 @@ holds(keyword, prefixes, value) if {
 	count(value) <= 4096
 	regex.match(`^(?:[A-Za-z]:)?/`, value)
 	not regex.match(odd_path, value)
-	not regex.match(odd_drive_path, value)
 	below(value, prefixes)
 }
 
@@ -40,16 +39,13 @@ below(path, prefixes) if {
 }
 
 # Escapes, backslashes, controls, invisible characters, those that normalise to a dot or a
-# slash; then empty segments, and segments of dots and spaces only.
+# slash; then empty segments, and segments of dots and spaces only. Windows drops dots and
+# spaces at the end of a name, has short names, streams and devices.
 odd_path := concat("|", [
 	`[%\\\x00-\x1f\x7f-\x{9f}\x{ad}\x{200b}-\x{200f}\x{2024}-\x{202e}\x{2060}-\x{206f}\x{feff}]`,
 	`[\x{2044}\x{2215}\x{29f8}\x{fe52}\x{fe68}\x{ff0e}\x{ff0f}\x{ff3c}]|//|/[. ]+(?:/|$)`,
-])
-
-# Windows drops dots and spaces at the end of a name, has short names, streams and devices.
-odd_drive_path := concat("", [
-	`^[A-Za-z]:.*(?:[:"*<>?|]|~[0-9]|[. ](?:/|$)|`,
-	`/(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|/|$))`,
+	`^[A-Za-z]:.*(?:[:"*<>?|]|~[0-9]|[. ](?:/|$))`,
+	`^[A-Za-z]:.*/(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|/|$)`,
 ])
 
 # Neither user information nor escapes of ASCII in the path; a port without leading zeros.

@@ -89,7 +89,7 @@ func TestConclusionsOfTheStarterPolicies(t *testing.T) {
 			t.Fatalf("%+v", d)
 		}
 	}
-	want := []string{"allow", "bounds_to_check", "odd_drive_path", "odd_path", "patched", "redacted", "role_tables"}
+	want := []string{"allow", "argument_limits", "bounds_to_check", "malformed_bounds", "nested_bounds", "odd_path", "patched", "redacted", "role_tables"}
 	if got := slices.Sorted(maps.Keys(concluded(s, message(t)))); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
