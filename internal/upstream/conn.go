@@ -31,10 +31,14 @@ func (d *Direct) dial(ctx context.Context, to *url.URL) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, of: d, host: to.Host, w: bufio.NewWriter(nc)}
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	c := &conn{Conn: nc, raw: raw, of: d, host: to.Host, w: bufio.NewWriter(nc)}
 	c.r = bufio.NewReader(c)
-	c.raw, err = nc.(syscall.Conn).SyscallConn()
-	return c, err
+	return c, nil
 }
 
 // exchange writes a request and reads the head of its answer.
