@@ -25,6 +25,18 @@ import (
 // everythingServer is the conformance fixture of the official Go SDK, at the version in go.mod.
 const everythingServer = "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"
 
+// overStdio is the way to a process of the gateway's.
+const overStdio = "through Gatehouse and stdio"
+
+// lucky are checks that the fixture passes over stdio by luck. Its SDK (v1.8.0) keeps one subscription for a
+// session, and drops it when any subscriptions/listen of that session ends. Over HTTP each has a session of its
+// own; over stdio they share one, and the suite opens the next while the end of the last is still on its way.
+// (test/interop TestWrap sees changes come over stdio.)
+var lucky = []string{
+	"sep-2575-server-sends-prompts-list-changed-on-subscription",
+	"sep-2575-server-sends-tools-list-changed-on-subscription",
+}
+
 // fewest is how many checks have to pass in a run for a comparison to mean anything.
 const fewest = 50
 
@@ -41,9 +53,9 @@ func TestConformance(t *testing.T) {
 			http := harness.Options{Upstream: startServer(t, c.flag), Policy: "testdata/policy"}
 			stdio := harness.Options{Command: []string{harness.Build(t, everythingServer)}, Policy: "testdata/policy"}
 			all := runAll(t, suite, c.version, map[string]string{
-				"directly":                    startServer(t, c.flag),
-				"through Gatehouse":           harness.StartGateway(t, http).URL,
-				"through Gatehouse and stdio": harness.StartGateway(t, stdio).URL,
+				"directly":          startServer(t, c.flag),
+				"through Gatehouse": harness.StartGateway(t, http).URL,
+				overStdio:           harness.StartGateway(t, stdio).URL,
 			})
 			direct := all["directly"]
 			if passed := direct.count("SUCCESS"); passed < fewest {
@@ -51,7 +63,11 @@ func TestConformance(t *testing.T) {
 			}
 			for way, marks := range all {
 				t.Logf("%d checks passed %s", marks.count("SUCCESS"), way)
-				compare(t, direct, marks, way)
+				if way == overStdio {
+					compare(t, direct.without(lucky), marks.without(lucky), way)
+				} else {
+					compare(t, direct, marks, way)
+				}
 			}
 		})
 	}

@@ -41,6 +41,13 @@ func (ms marks) count(status string) int {
 	return n
 }
 
+// without are the marks of all other checks.
+func (ms marks) without(checks []string) marks {
+	others := maps.Clone(ms)
+	maps.DeleteFunc(others, func(m mark, _ *evidence) bool { return slices.Contains(checks, m.check) })
+	return others
+}
+
 // compare fails the test for every mark that one run has more often than the other.
 func compare(t *testing.T, direct, through marks, way string) {
 	t.Helper()
