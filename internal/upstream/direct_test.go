@@ -142,7 +142,9 @@ func FuzzDirect(f *testing.F) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("http.Transport and Direct read %q differently (-want +got):\n%s", text, diff)
 		}
-		d.closeIdle(time.Time{}) // the server closed them, but perhaps after the answer was read
+		for _, c := range d.idle[strings.TrimPrefix(address, "http://")] { // the server closes it, but perhaps once the answer was read
+			waitUntil(t, func() bool { return arrived(t, c) })
+		}
 		if next, err := exchange(t.Context(), d, address+"/next", ping); err != nil || next.Body != "next" {
 			t.Errorf("after %q: %q %v", text, next.Body, err)
 		}
