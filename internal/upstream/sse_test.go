@@ -269,14 +269,18 @@ func TestSSEWrite(t *testing.T) {
 // Close ends what waits, and the exchange that opened the channel does not.
 func TestSSECloses(t *testing.T) {
 	t.Parallel()
-	reached, release := make(chan bool), make(chan bool)
+	reached, release := make(chan bool, 1), make(chan bool)
 	u := server(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+			return
+		case reached <- true:
+		}
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, endpoint)
 			_ = http.NewResponseController(w).Flush()
 		}
-		reached <- true
 		select {
 		case <-r.Context().Done():
 		case <-release:
@@ -300,6 +304,7 @@ func TestSSECloses(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+	reached <- true // what comes now is not answered
 	if _, err := u.OpenSSE(ctx, opening); err == nil {
 		t.Error("a channel for one who has left")
 	}
