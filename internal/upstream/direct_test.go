@@ -142,7 +142,7 @@ func FuzzDirect(f *testing.F) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("http.Transport and Direct read %q differently (-want +got):\n%s", text, diff)
 		}
-		for _, c := range d.idle[strings.TrimPrefix(address, "http://")] { // the server closes it, but perhaps once the answer was read
+		for _, c := range d.idleTo(address) { // the server closes it, perhaps after its answer was read
 			waitUntil(t, func() bool { return arrived(t, c) })
 		}
 		if next, err := exchange(t.Context(), d, address+"/next", ping); err != nil || next.Body != "next" {
@@ -158,6 +158,10 @@ func told(t *testing.T, by http.RoundTripper, address string) outcome {
 		o.Body, o.Broken = "", false
 	}
 	return o
+}
+
+func (d *Direct) idleTo(address string) []*conn {
+	return d.idle[strings.TrimPrefix(address, "http://")]
 }
 
 // waitUntil gives way until it holds.
@@ -212,7 +216,7 @@ func TestBetweenExchanges(t *testing.T) {
 			}
 			close(read)
 			<-done
-			idle := d.idle[strings.TrimPrefix(address, "http://")]
+			idle := d.idleTo(address)
 			if (len(idle) == 1) != c.idle {
 				t.Fatalf("%d idle connections", len(idle))
 			}
